@@ -1,0 +1,58 @@
+/**
+ * A point id in its canonical text: a u64 in decimal, or a UUID in lower case with hyphens. Text, because a
+ * u64 does not fit a JavaScript number.
+ */
+export type PointId = string;
+
+/** Length of a UUID's text; every u64 is shorter (20 digits at most). */
+const UUID_LENGTH = 36;
+
+export function isUuid(id: PointId): boolean {
+  return id.length === UUID_LENGTH;
+}
+
+/**
+ * Qdrant's own order: all numbers as u64 first, then all UUIDs by their 16 bytes, which is the order of their
+ * canonical text. Negative when a comes before b.
+ */
+export function compareIds(a: PointId, b: PointId): number {
+  // Decimal numbers without leading zeros: the longer is the greater; UUIDs are longer than any u64.
+  if (a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** How one vector of a collection is declared. */
+export interface VectorSpec {
+  readonly kind: 'dense' | 'multi' | 'sparse';
+  /** Empty for the unnamed vector. */
+  readonly name: string;
+  /** Dimensions of one vector; 0 for a sparse one. */
+  readonly size: number;
+  readonly distance: string;
+  readonly datatype: 'float32' | 'float16' | 'uint8';
+}
+
+/** Limits that a collection's strict mode sets for its clients; absent where it sets none. */
+export interface StrictMode {
+  /** Most points a scroll may ask for. */
+  readonly maxQueryLimit?: number;
+  /** Reads a minute; a scroll counts 1, a retrieve its number of ids. */
+  readonly readRateLimit?: number;
+  readonly maxTimeoutSeconds?: number;
+}
+
+/** A collection as it was when the run began. The run keeps to it. */
+export interface CollectionShape {
+  /** The name or alias that was asked for. */
+  readonly name: string;
+  readonly serverVersion: string;
+  readonly vectors: readonly VectorSpec[];
+  readonly shardCount: number;
+  readonly sharding: 'auto' | 'custom';
+  readonly strictMode: StrictMode;
+}
+
+/** Column name of a vector: `vector`, or `vector_<name>`. */
+export function vectorColumnName(spec: VectorSpec): string {
+  return spec.name === '' ? 'vector' : `vector_${spec.name}`;
+}

@@ -1,0 +1,71 @@
+import type { PointBatch } from '../batch.ts';
+import type { CollectionShape, PointId } from '../model.ts';
+import type { RetryNotice, RetryPolicy } from '../retry.ts';
+
+export interface PageRequest {
+  /** First id of the page (inclusive; it need not exist), or undefined for the first page. */
+  readonly offset: PointId | undefined;
+  readonly limit: number;
+}
+
+export interface IdPage {
+  readonly ids: readonly PointId[];
+  /** Offset of the next page; undefined after the last one. */
+  readonly next: PointId | undefined;
+}
+
+/**
+ * What an export needs of a Qdrant, whichever protocol carries it. Every method retries by itself what can
+ * pass (errors with the remedy 'again'), gives every request a deadline, and rejects with a ToolError of code
+ * 'qdrant' or 'integrity', or with the signal's reason. Errors with the remedy 'smaller' (answer too large,
+ * time-out) are the caller's: it asks for fewer points.
+ *
+ * retrieve and scroll append whole rows to `into` or none: vectors by `into.layout.vectors`, payloads as
+ * canonical JSON. They append only what was answered: points that do not exist (any more) are left out.
+ */
+export interface Transport {
+  readonly protocol: 'grpc' | 'rest';
+  /** Server version and frozen shape; a collection that does not exist is a ToolError that says so. */
+  describe(collection: string, signal: AbortSignal): Promise<CollectionShape>;
+  /** Exact number of points. */
+  count(collection: string, signal: AbortSignal): Promise<number>;
+  scrollIds(collection: string, page: PageRequest, signal: AbortSignal): Promise<IdPage>;
+  retrieve(collection: string, ids: readonly PointId[], into: PointBatch, signal: AbortSignal): Promise<void>;
+  /** Appends a page with payloads and vectors and returns the next page's offset, undefined after the last. */
+  scroll(
+    collection: string,
+    page: PageRequest,
+    into: PointBatch,
+    signal: AbortSignal,
+  ): Promise<PointId | undefined>;
+  close(): void;
+}
+
+/** A text that must not be printed: `String(secret)`, JSON and inspection all give `***`. */
+export interface Secret {
+  /** The text itself, for the wire only. */
+  reveal(): string;
+}
+
+export interface TransportSettings {
+  /** Where the server is; its path, if any, is a prefix that requests keep. */
+  readonly url: URL;
+  readonly apiKey: Secret | undefined;
+  /** PEM text of a private certificate authority, trusted beside the system's. */
+  readonly caCertificate: string | undefined;
+  /** Seconds that the server is given for one request; our own deadline is a little later. */
+  readonly timeoutSeconds: number;
+  readonly retryPolicy?: RetryPolicy;
+  readonly onRetry?: (notice: RetryNotice) => void;
+}
+
+/**
+ * Largest answer that is read, in bytes. Requests are sized for about 4 MiB; 256 MiB leaves room for single
+ * points of tens of megabytes and still bounds what a broken or hostile server can make us hold.
+ */
+export const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+
+/** Our own deadline for one request in milliseconds: the server's time and, again, up to 10 s for the way. */
+export function deadlineMs(timeoutSeconds: number): number {
+  return timeoutSeconds * 1000 + Math.min(timeoutSeconds * 1000, 10_000);
+}
