@@ -1,6 +1,7 @@
 import type { PointBatch } from '../batch.ts';
 import type { CollectionShape, PointId } from '../model.ts';
 import type { RetryNotice, RetryPolicy } from '../retry.ts';
+import type { Secret } from '../secret.ts';
 
 export interface PageRequest {
   /** First id of the page (inclusive; it need not exist), or undefined for the first page. */
@@ -39,12 +40,6 @@ export interface Transport {
     signal: AbortSignal,
   ): Promise<PointId | undefined>;
   close(): void;
-}
-
-/** A text that must not be printed: `String(secret)`, JSON and inspection all give `***`. */
-export interface Secret {
-  /** The text itself, for the wire only. */
-  reveal(): string;
 }
 
 export interface TransportSettings {
