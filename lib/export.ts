@@ -1,78 +1,251 @@
-import type { CollectionShape } from './model.ts';
+import type { PointBatch } from './batch.ts';
+import { abortReason, ToolError } from './errors.ts';
+import { BatchPool } from './pipeline/batch-pool.ts';
+import { BatchSize } from './pipeline/batch-size.ts';
+import { byteStream } from './pipeline/byte-stream.ts';
+import { idUnits } from './pipeline/id-units.ts';
+import { unitRetriever } from './pipeline/retrieved-units.ts';
+import { scrolledBatches } from './pipeline/scrolled-batches.ts';
+import { results, type Started, startAhead } from './pipeline/start-ahead.ts';
+import { UnitGate } from './pipeline/unit-gate.ts';
+import type { ExportParts, ExportPlan, ExportReport } from './plan.ts';
+import { type Prepared, prepare } from './prepare.ts';
 import type { RetryNotice } from './retry.ts';
+import type { ByteStream, Receipt } from './storage/storage.ts';
+import type { EncodedUnit, FileSummary } from './writers/format.ts';
 
-/** What a run is asked to do; frozen before it starts. */
-export interface ExportPlan {
-  readonly collection: string;
-  /** Most ids a scroll page. */
-  readonly batchSize: number;
-  /** Most points a retrieve; undefined = what keeps an answer near 4 MiB. */
-  readonly retrieveBatch: number | undefined;
-  /** Retrieves in flight at once. */
-  readonly parallel: number;
-  readonly passes: 'auto' | 'one' | 'two';
-  /** Object key or file path of the export. */
-  readonly key: string;
-  /** Straight from the encoder to the store, or from a work file. */
-  readonly streaming: boolean;
-  /** Connect, count, check the target and report the plan; write nothing. */
-  readonly dryRun: boolean;
+/**
+ * Exports one collection: looks at it, decides, and then moves it from Qdrant to the destination in one
+ * stream. Resolves when the file is there and was compared; whatever fails, nothing is published.
+ */
+export async function exportCollection<Unit extends EncodedUnit>(
+  plan: ExportPlan,
+  parts: ExportParts<Unit>,
+  signal: AbortSignal,
+): Promise<ExportReport> {
+  const startedAt = new Date();
+  // The first failure stops every stage with its reason.
+  const run = new AbortController();
+  const stop = () => run.abort(abortReason(signal));
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const prepared = await prepare(plan, parts, run.signal);
+    parts.emit({ kind: 'plan', plan: prepared.summary });
+    const before = prepared.summary.points;
+    if (plan.dryRun) {
+      return {
+        plan: prepared.summary,
+        startedAt,
+        finishedAt: new Date(),
+        counts: { before, idsSeen: 0, rows: 0, missing: 0 },
+        file: undefined,
+        warnings: [],
+        seconds: { export: 0, upload: 0, total: secondsSince(startedAt) },
+      };
+    }
+    return await move(plan, parts, prepared, run, startedAt);
+  } catch (error) {
+    // What was aborted first is what happened; errors that follow from it are not.
+    throw run.signal.aborted ? abortReason(run.signal) : error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    run.abort(new ToolError('cancelled', 'The run is over.'));
+  }
 }
 
-/** What was decided from the plan and the collection, before the first point is read. */
-export interface PlanSummary {
-  readonly shape: CollectionShape;
-  readonly protocol: 'grpc' | 'rest';
-  readonly points: number;
-  readonly passes: 'one' | 'two';
-  /** Why these passes, in a few words for people. */
-  readonly passesReason: string;
-  /** For people, e.g. `parquet-med, row groups of 10,000 rows, zstd, plain vectors`. */
-  readonly format: string;
-  /** Where the export will be, for people. */
-  readonly location: string;
-  /** Path of the work file, or undefined when there is none. */
-  readonly workFile: string | undefined;
-  /** About how large the file will be. */
-  readonly estimatedBytes: number;
-  /** Most points in memory at once. */
-  readonly pointsInMemory: number;
-}
-
-/** What a run says while it runs. */
-export type ExportEvent =
-  | { readonly kind: 'plan'; readonly plan: PlanSummary }
-  /** A phase begins: `total` rows to read, or bytes to upload. */
-  | { readonly kind: 'phase'; readonly phase: 'export' | 'upload'; readonly total: number }
-  /** Rows and file bytes so far, or bytes uploaded so far (rows 0) in the phase that runs. */
-  | { readonly kind: 'progress'; readonly rows: number; readonly bytes: number }
-  | { readonly kind: 'retry'; readonly notice: RetryNotice }
-  | { readonly kind: 'warning'; readonly text: string };
-
-export interface ExportReport {
-  readonly plan: PlanSummary;
-  readonly startedAt: Date;
-  readonly finishedAt: Date;
-  readonly counts: {
-    /** Exact count before the run. */
-    readonly before: number;
-    /** Ids that scroll gave. */
-    readonly idsSeen: number;
-    /** Rows in the file. */
-    readonly rows: number;
-    /** Ids that retrieve left out: deleted meanwhile. */
-    readonly missing: number;
+async function move<Unit extends EncodedUnit>(
+  plan: ExportPlan,
+  parts: ExportParts<Unit>,
+  prepared: Prepared<Unit>,
+  run: AbortController,
+  startedAt: Date,
+): Promise<ExportReport> {
+  const { summary } = prepared;
+  const { emit, destination, workFile } = parts;
+  const { signal } = run;
+  const encoding = encodedFile(plan, parts, prepared, run);
+  const direct = plan.streaming || workFile === undefined;
+  emit({ kind: 'phase', phase: 'export', total: summary.points });
+  const exportStart = new Date();
+  let receipt: Receipt;
+  let exportSeconds: number;
+  if (direct) {
+    const { estimatedBytes } = summary;
+    receipt = await destination.put({ key: plan.key, body: encoding.body, estimatedBytes, signal });
+    exportSeconds = secondsSince(exportStart);
+  } else {
+    try {
+      const { estimatedBytes } = summary;
+      const written = await workFile.destination.put({
+        key: workFile.path,
+        body: encoding.body,
+        estimatedBytes,
+        signal,
+      });
+      exportSeconds = secondsSince(exportStart);
+      emit({ kind: 'phase', phase: 'upload', total: written.bytes });
+      let uploaded = 0;
+      receipt = await destination.put({
+        key: plan.key,
+        body: workFile.open(),
+        estimatedBytes: written.bytes,
+        signal,
+        onProgress: (bytes) => {
+          uploaded += bytes;
+          emit({ kind: 'progress', rows: 0, bytes: uploaded });
+        },
+      });
+    } finally {
+      await workFile.remove();
+    }
+  }
+  const { counts, state } = encoding;
+  if (receipt.bytes !== state.bytes) {
+    throw new ToolError(
+      'integrity',
+      `The file was encoded with ${state.bytes} bytes, but ${receipt.location} has ${receipt.bytes}.`,
+    );
+  }
+  const warnings = countWarnings(summary.points, counts);
+  for (const text of warnings) emit({ kind: 'warning', text });
+  const total = secondsSince(startedAt);
+  return {
+    plan: summary,
+    startedAt,
+    finishedAt: new Date(),
+    counts: { before: summary.points, ...counts },
+    file: {
+      location: receipt.location,
+      bytes: receipt.bytes,
+      rowGroups: state.rowGroups,
+      etag: receipt.etag,
+    },
+    warnings,
+    seconds: {
+      export: exportSeconds,
+      upload: direct ? 0 : secondsSince(exportStart) - exportSeconds,
+      total,
+    },
   };
-  /** Undefined after a dry run. */
-  readonly file:
-    | {
-        readonly location: string;
-        readonly bytes: number;
-        readonly rowGroups: number;
-        readonly etag: string | undefined;
+}
+
+interface Encoding {
+  /** The file's bytes, made as they are asked for. */
+  readonly body: ByteStream;
+  readonly counts: { idsSeen: number; rows: number; missing: number };
+  readonly state: { bytes: number; rowGroups: number };
+}
+
+/** The stages from Qdrant to the file's bytes. */
+function encodedFile<Unit extends EncodedUnit>(
+  plan: ExportPlan,
+  parts: ExportParts<Unit>,
+  prepared: Prepared<Unit>,
+  run: AbortController,
+): Encoding {
+  const { transport, emit } = parts;
+  const { format, window } = prepared;
+  const { collection } = plan;
+  const { signal } = run;
+  const gate = new UnitGate(window + 1, prepared.unitBytes);
+  const batches = new BatchPool(format.layout);
+  const counts = { idsSeen: 0, rows: 0, missing: 0 };
+  const state = { bytes: 0, rowGroups: 0 };
+  const onRetry = (notice: RetryNotice) => emit({ kind: 'retry', notice });
+  const pageSize = new BatchSize(prepared.pageSize, onRetry);
+  const { unitRows } = format;
+
+  async function encode(batch: PointBatch): Promise<Unit> {
+    gate.observe(bytesOf(batch));
+    const unit = await format.encode(batch);
+    batches.release(batch);
+    return unit;
+  }
+  /** Stops the other stages as soon as one fails, not when the reader comes to it. */
+  function stopping<In>(work: (item: In) => Promise<Unit>): (item: In) => Promise<Unit> {
+    return async (item) => {
+      try {
+        return await work(item);
+      } catch (error) {
+        run.abort(error);
+        throw error;
       }
-    | undefined;
-  readonly warnings: readonly string[];
-  /** Seconds in each phase. */
-  readonly seconds: { readonly export: number; readonly upload: number; readonly total: number };
+    };
+  }
+
+  function twoPasses(): ReadableStream<Started<Unit>> {
+    const ids = idUnits({ transport, collection, pageSize, unitRows, signal });
+    const retrieveSize = new BatchSize(prepared.retrieveBatch, onRetry);
+    const { parallel } = plan;
+    const retrieve = unitRetriever({ transport, collection, batches, retrieveSize, parallel, signal });
+    const work = stopping(async (unit: Parameters<typeof retrieve>[0]) => {
+      const batch = await retrieve(unit);
+      counts.idsSeen += unit.ids.length;
+      counts.missing += unit.ids.length - batch.rowCount;
+      return encode(batch);
+    });
+    return startAhead(ids, window, gate, work);
+  }
+
+  function onePass(): ReadableStream<Started<Unit>> {
+    const scrolled = scrolledBatches({ transport, collection, batches, pageSize, unitRows, signal });
+    const work = stopping((batch: PointBatch) => {
+      counts.idsSeen += batch.rowCount;
+      return encode(batch);
+    });
+    return startAhead(scrolled, window, gate, work);
+  }
+
+  async function* counted(): AsyncGenerator<Unit> {
+    const units = prepared.summary.passes === 'two' ? twoPasses() : onePass();
+    for await (const unit of results(units, gate)) {
+      counts.rows += unit.rowCount;
+      emit({ kind: 'progress', rows: counts.rows, bytes: state.bytes });
+      yield unit;
+    }
+    // Before the footer is written: a file that lacks rows never becomes whole.
+    if (counts.rows + counts.missing !== counts.idsSeen) {
+      throw new ToolError(
+        'integrity',
+        `Cannot finish the file: ${counts.idsSeen} ids were read, but ${counts.rows} rows written and ${counts.missing} points missing.`,
+      );
+    }
+  }
+
+  async function* metered(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const chunks = format.assemble(counted());
+    for (;;) {
+      const step: IteratorResult<Uint8Array<ArrayBuffer>, FileSummary> = await chunks.next();
+      if (step.done) {
+        state.rowGroups = step.value.rowGroups;
+        return;
+      }
+      state.bytes += step.value.length;
+      yield step.value;
+    }
+  }
+
+  return { body: byteStream(metered(), (reason) => run.abort(reason)), counts, state };
+}
+
+function bytesOf(batch: PointBatch): number {
+  return batch.vectors.reduce((sum, { bytes }) => sum + bytes.length, 0) + batch.payload.length;
+}
+
+function countWarnings(before: number, counts: Encoding['counts']): readonly string[] {
+  const warnings: string[] = [];
+  if (counts.missing > 0) {
+    warnings.push(`${counts.missing} points were deleted while the export ran and are not in the file.`);
+  }
+  if (counts.idsSeen !== before) {
+    warnings.push(
+      `The collection had ${before} points when the export began, and ${counts.idsSeen} were found: it changed meanwhile.`,
+    );
+  }
+  return warnings;
+}
+
+function secondsSince(start: Date): number {
+  return (Date.now() - start.getTime()) / 1000;
 }

@@ -29,7 +29,8 @@ export interface VectorSpec {
   /** Dimensions of one vector; 0 for a sparse one. */
   readonly size: number;
   readonly distance: string;
-  readonly datatype: 'float32' | 'float16' | 'uint8';
+  /** How the server stores it: float32, float16, uint8… It is answered as float32 whatever this says. */
+  readonly datatype: string;
 }
 
 /** Limits that a collection's strict mode sets for its clients; absent where it sets none. */

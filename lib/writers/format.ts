@@ -12,10 +12,20 @@ export interface Format<Unit extends EncodedUnit = EncodedUnit> {
   /** Copies out of the batch all that it needs before it resolves; the batch may then be filled again. */
   encode(batch: PointBatch): Promise<Unit>;
   /** Lays units, in order, into the bytes of one file. Chunks follow the rules of storage.ts's ByteStream. */
-  assemble(units: AsyncIterable<Unit>): AsyncGenerator<Uint8Array<ArrayBuffer>>;
+  assemble(units: AsyncIterable<Unit>): AsyncGenerator<Uint8Array<ArrayBuffer>, FileSummary>;
+  /** For people, e.g. `parquet-med, row groups of 10,000, zstd`. */
+  readonly description: string;
+  /** About how large a file of so many points is, which take `pointBytes` bytes each in memory. */
+  estimateBytes(points: number, pointBytes: number): number;
 }
 
 /** The bytes of one work unit, column by column. */
 export interface EncodedUnit {
   readonly rowCount: number;
+}
+
+/** What a finished file holds. */
+export interface FileSummary {
+  readonly rows: number;
+  readonly rowGroups: number;
 }

@@ -1,0 +1,83 @@
+import { PointBatch } from './batch.ts';
+import { BatchSize } from './pipeline/batch-size.ts';
+import { choosePasses } from './pipeline/passes.ts';
+import type { ExportParts, ExportPlan, PlanSummary } from './plan.ts';
+import type { Transport } from './qdrant/transport.ts';
+import type { EncodedUnit, Format } from './writers/format.ts';
+
+/** Bytes of an answer that retrieves are sized for, unless told otherwise. */
+const ANSWER_BYTES = 4 * 1024 * 1024;
+/** Points that are looked at to learn how large payloads are. */
+const SAMPLE_POINTS = 32;
+/** Units that may be encoded, or wait to be written, beside those that are being fetched. */
+const UNITS_BEYOND_PARALLEL = 2;
+
+export interface Prepared<Unit extends EncodedUnit> {
+  readonly summary: PlanSummary;
+  readonly format: Format<Unit>;
+  /** Points a retrieve. */
+  readonly retrieveBatch: number;
+  /** Ids, or whole points, a scroll page. */
+  readonly pageSize: number;
+  /** Work units begun ahead of the one that is written. */
+  readonly window: number;
+  /** About how many bytes of points a unit holds. */
+  readonly unitBytes: number;
+}
+
+/** Everything that can be known, and refused, before the first point is read. */
+export async function prepare<Unit extends EncodedUnit>(
+  plan: ExportPlan,
+  parts: ExportParts<Unit>,
+  signal: AbortSignal,
+): Promise<Prepared<Unit>> {
+  const { transport, destination } = parts;
+  const shape = await transport.describe(plan.collection, signal);
+  const format = parts.format(shape);
+  const points = await transport.count(plan.collection, signal);
+  await destination.check(plan.key, signal);
+  if (parts.workFile !== undefined) await parts.workFile.destination.check(parts.workFile.path, signal);
+  const most = shape.strictMode.maxQueryLimit ?? Number.POSITIVE_INFINITY;
+  const pointBytes = await averagePointBytes(plan.collection, format, transport, most, signal);
+  const rows = format.layout.rows;
+  const automatic = Math.max(1, Math.floor(ANSWER_BYTES / pointBytes));
+  const window = plan.parallel + UNITS_BEYOND_PARALLEL;
+  const { passes, reason } = choosePasses(plan.passes, shape);
+  return {
+    format,
+    retrieveBatch: Math.min(plan.retrieveBatch ?? Math.max(1, Math.min(automatic, plan.batchSize / 2)), most),
+    pageSize: Math.min(plan.batchSize, most),
+    window,
+    unitBytes: rows * pointBytes,
+    summary: {
+      shape,
+      protocol: transport.protocol,
+      points,
+      passes,
+      passesReason: reason,
+      format: format.description,
+      location: destination.locate(plan.key),
+      workFile: plan.streaming ? undefined : parts.workFile?.path,
+      estimatedBytes: format.estimateBytes(points, pointBytes),
+      // Being filled or encoded, with the reader, and in the encoder's hands.
+      pointsInMemory: (window + 2) * rows,
+    },
+  };
+}
+
+/** Bytes of a point in memory, from a look at the first few; vectors alone in an empty collection. */
+async function averagePointBytes(
+  collection: string,
+  format: Format,
+  transport: Transport,
+  most: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const vectorBytes = format.layout.vectors.reduce((sum, { size }) => sum + size * 4, 0);
+  const sample = new PointBatch({ ...format.layout, rows: SAMPLE_POINTS });
+  const size = new BatchSize(Math.min(SAMPLE_POINTS, most));
+  await size.attempt(signal, (limit) =>
+    transport.scroll(collection, { offset: undefined, limit }, sample, signal),
+  );
+  return Math.max(1, vectorBytes + Math.ceil(sample.payload.length / Math.max(1, sample.rowCount)));
+}
