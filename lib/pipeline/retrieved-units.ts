@@ -36,12 +36,17 @@ export function unitRetriever(retrieval: Retrieval): (unit: IdUnit) => Promise<P
             checkAnswered(collection, asked, batch.ids, before);
             return asked.length;
           },
-          ids.length - from,
+          evenShare(ids.length - from, retrieveSize.size),
         ),
       );
     }
     return batch;
   };
+}
+
+/** What is left of a unit, cut into as few requests as it takes and none of them much smaller. */
+function evenShare(left: number, most: number): number {
+  return Math.ceil(left / Math.ceil(left / most));
 }
 
 /**

@@ -1,6 +1,6 @@
 import { messageOf, type Remedy, ToolError } from '../errors.ts';
 import { parseRetryAfter } from '../retry.ts';
-import type { AnswerProblem, Headers, UnaryCall } from './h2-client.ts';
+import type { AnswerProblem, Headers, UnaryCall } from './grpc-call.ts';
 
 /** gRPC status codes that are spoken of here (grpc/grpc, doc/statuscodes.md). */
 const STATUS_NAMES = [

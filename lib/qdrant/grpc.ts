@@ -15,9 +15,10 @@ import { ToolError } from '../errors.ts';
 import { isUuid, type PointId } from '../model.ts';
 import { BRISK, PATIENT, type RetryPolicy, retry } from '../retry.ts';
 import { unknownCollection } from './collection-names.ts';
+import type { UnaryCall } from './grpc-call.ts';
 import { readIdPage, readRetrieved, readScrolled } from './grpc-reader.ts';
 import { shapeOf } from './grpc-shape.ts';
-import { H2Client, type UnaryCall } from './h2-client.ts';
+import { H2Client } from './h2-client.ts';
 import { otherProtocolAt } from './probe.ts';
 import { deadlineMs, type PageRequest, type Transport, type TransportSettings } from './transport.ts';
 

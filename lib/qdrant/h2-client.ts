@@ -1,6 +1,8 @@
 import http2 from 'node:http2';
 import tls from 'node:tls';
 import { abortReason } from '../errors.ts';
+import { freeNow } from '../free-now.ts';
+import type { AnswerProblem, Headers, UnaryCall } from './grpc-call.ts';
 import { connectionError, deadlineError, grpcStatusError, unexpectedAnswer } from './grpc-errors.ts';
 import { MAX_ANSWER_BYTES } from './transport.ts';
 
@@ -19,18 +21,6 @@ const KEPT_BUFFERS = 8;
 const KEPT_BUFFER_BYTES = 16 * 1024 * 1024;
 /** How long a connection may take to be made, in milliseconds. */
 const CONNECT_MS = 10_000;
-
-export interface UnaryCall {
-  /** `/package.Service/Method`. */
-  readonly path: string;
-  /** The request message, without its prefix. */
-  readonly message: Uint8Array;
-  readonly deadlineMs: number;
-  /** What the call is for, in the words of an error: "read 100 points of collection `x`". */
-  readonly purpose: string;
-  /** Whether asking for fewer points could help where the answer is too large or too late. */
-  readonly divisible: boolean;
-}
 
 export interface H2ClientSettings {
   readonly url: URL;
@@ -185,6 +175,7 @@ export class H2Client {
         if (settled) return;
         if (!isGrpc(status)) return; // Some other server's page: its status says enough.
         const problem = receiver.take(chunk);
+        freeNow(chunk);
         if (problem !== undefined) fail(unexpectedAnswer(call, url, problem));
       });
       stream.on('error', (error) => fail(connectionError(call.purpose, url, error)));
@@ -211,14 +202,17 @@ export class H2Client {
   }
 
   #release(buffer: Buffer): void {
-    if (buffer.length > KEPT_BUFFER_BYTES) return;
+    if (buffer.length > KEPT_BUFFER_BYTES) {
+      freeNow(buffer);
+      return;
+    }
     this.#idle.push(buffer);
+    if (this.#idle.length <= KEPT_BUFFERS) return;
     // The smallest goes: the larger ones serve every answer.
-    if (this.#idle.length > KEPT_BUFFERS) this.#idle.sort((a, b) => b.length - a.length).pop();
+    this.#idle.sort((a, b) => b.length - a.length);
+    freeNow(this.#idle.pop() as Buffer);
   }
 }
-
-export type Headers = Readonly<Record<string, string | string[] | number | undefined>>;
 
 interface Answer {
   readonly buffer: Buffer;
@@ -275,12 +269,6 @@ class AnswerReceiver {
     return buffer;
   }
 }
-
-export type AnswerProblem =
-  | { readonly kind: 'compressed' }
-  | { readonly kind: 'too large'; readonly bytes: number }
-  | { readonly kind: 'more than one message' }
-  | { readonly kind: 'cut off'; readonly bytes: number };
 
 function isGrpc(headers: Headers): boolean {
   return String(headers['content-type'] ?? '').startsWith('application/grpc');

@@ -1,3 +1,5 @@
+import { freeNow } from '../free-now.ts';
+
 /** Sizes are rounded up to this, so that pages of about the same size share buffers. */
 const ROUND_BYTES = 64 * 1024;
 
@@ -26,9 +28,13 @@ export class BufferPool {
 
   /** Gives a buffer back; nobody may look at it any more. */
   release(buffer: Uint8Array<ArrayBuffer>): void {
-    if (buffer.length > this.#keptBytes) return;
+    if (buffer.length > this.#keptBytes) {
+      freeNow(buffer);
+      return;
+    }
     this.#idle.push(buffer);
     // The one that was idle longest goes.
-    if (this.#idle.length > this.#kept) this.#idle.shift();
+    const dropped = this.#idle.length > this.#kept ? this.#idle.shift() : undefined;
+    if (dropped !== undefined) freeNow(dropped);
   }
 }

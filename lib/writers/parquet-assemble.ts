@@ -1,3 +1,4 @@
+import { freeNow } from '../free-now.ts';
 import type { FileSummary } from './format.ts';
 import { type ColumnSpec, FooterWriter, type PageLocation } from './parquet-footer.ts';
 import type { ColumnPages, EncodedPage, ParquetUnit } from './parquet-page.ts';
@@ -52,7 +53,8 @@ export async function* assembleParquet(
     offset += page.header.length + page.body.length;
     yield page.header;
     yield page.body;
-    if (page.pooled !== undefined) options.release(page.pooled);
+    if (page.pooled === undefined) freeNow(page.body);
+    else options.release(page.pooled);
   }
 
   async function* closeGroup(): AsyncGenerator<Uint8Array<ArrayBuffer>> {

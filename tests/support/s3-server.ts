@@ -1,0 +1,161 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+
+/** A real S3 service on loopback: versitygw over a fresh folder. */
+export interface S3Server {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly bucket: string;
+  readonly dir: string;
+  /** UploadIds of unfinished multipart uploads. */
+  openUploads(): Promise<string[]>;
+  /** The object's bytes, or undefined when there is none. */
+  bytes(key: string): Promise<Uint8Array | undefined>;
+  head(
+    key: string,
+  ): Promise<{ readonly bytes: number; readonly etag: string; readonly contentType: string } | undefined>;
+  write(key: string, body: Uint8Array): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const ACCESS = 'TESTACCESS';
+const SECRET = 'test-secret-key';
+const REGION = 'auto';
+const BUCKET = 'exports';
+
+/** Undefined, with a printed reason, where the program is missing; REQUIRE_S3=1 makes that an error. */
+export async function startS3Server(): Promise<S3Server | undefined> {
+  const program = findProgram();
+  if (program === undefined) {
+    const text =
+      'No S3 server: versitygw is not installed (go install github.com/versity/versitygw/cmd/versitygw@v1.8.0).';
+    if (process.env.REQUIRE_S3 === '1') throw new Error(text);
+    console.warn(`${text} Tests against S3 are skipped.`);
+    return undefined;
+  }
+  const dir = await mkdtemp(join(tmpdir(), 's3-server-'));
+  const port = await freePort();
+  const child = Bun.spawn(
+    [
+      program,
+      ...['--port', `127.0.0.1:${port}`, '--access', ACCESS, '--secret', SECRET, '--region', REGION],
+      ...['--keep-alive', '--quiet', 'posix', dir],
+    ],
+    { stdout: 'ignore', stderr: 'ignore' },
+  );
+  const endpoint = `http://127.0.0.1:${port}`;
+  const stop = async () => {
+    child.kill();
+    await child.exited;
+    await rm(dir, { recursive: true, force: true });
+  };
+  const client = new S3Client({
+    endpoint,
+    region: REGION,
+    forcePathStyle: true,
+    credentials: { accessKeyId: ACCESS, secretAccessKey: SECRET },
+    maxAttempts: 1,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+  try {
+    await untilBucket(client, child);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    endpoint,
+    region: REGION,
+    accessKeyId: ACCESS,
+    secretAccessKey: SECRET,
+    bucket: BUCKET,
+    dir,
+    ...views(client),
+    stop,
+  };
+}
+
+function views(client: S3Client): Pick<S3Server, 'openUploads' | 'bytes' | 'head' | 'write'> {
+  return {
+    async openUploads() {
+      const answer = await client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
+      return (answer.Uploads ?? []).map((upload) => upload.UploadId ?? '');
+    },
+    bytes: (key) =>
+      orUndefined(async () => {
+        const answer = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
+        return answer.Body?.transformToByteArray();
+      }),
+    head: (key) =>
+      orUndefined(async () => {
+        const answer = await client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: key }));
+        return {
+          bytes: answer.ContentLength ?? 0,
+          etag: (answer.ETag ?? '').replaceAll('"', ''),
+          contentType: answer.ContentType ?? '',
+        };
+      }),
+    async write(key, body) {
+      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }));
+    },
+  };
+}
+
+async function orUndefined<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404)
+      return undefined;
+    throw error;
+  }
+}
+
+function findProgram(): string | undefined {
+  const given = process.env.VERSITYGW;
+  if (given !== undefined && given !== '') return given;
+  const folders = [process.env.PATH ?? '', join(homedir(), 'go', 'bin')];
+  if (process.env.GOPATH) folders.push(join(process.env.GOPATH, 'bin'));
+  return (
+    Bun.which('versitygw', { PATH: folders.join(process.platform === 'win32' ? ';' : ':') }) ?? undefined
+  );
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** The server has no sign of readiness but an answer. */
+async function untilBucket(client: S3Client, child: Bun.Subprocess): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
+      return;
+    } catch (error) {
+      if (child.exitCode !== null) throw new Error(`versitygw ended with ${child.exitCode}.`);
+      if (tries === 200) throw error;
+      await Bun.sleep(25);
+    }
+  }
+}
