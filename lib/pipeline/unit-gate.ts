@@ -25,10 +25,8 @@ export class UnitGate {
   }
 
   async enter(): Promise<void> {
-    if (this.#inside >= this.capacity || this.#waiting.length > 0) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#inside++;
+    if (this.#inside < this.capacity && this.#waiting.length === 0) this.#inside++;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   observe(unitBytes: number): void {
@@ -37,6 +35,11 @@ export class UnitGate {
 
   leave(): void {
     this.#inside--;
-    if (this.#inside < this.capacity) this.#waiting.shift()?.();
+    if (this.#inside >= this.capacity) return;
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    // The place is taken here, so that nobody comes in between.
+    this.#inside++;
+    next();
   }
 }

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'bun:test';
+import { ToolError } from '../../../lib/errors.ts';
+import type { PointId } from '../../../lib/model.ts';
+import { BatchSize } from '../../../lib/pipeline/batch-size.ts';
+import { idUnits } from '../../../lib/pipeline/id-units.ts';
+import type { IdPage, PageRequest } from '../../../lib/qdrant/transport.ts';
+import { scriptedTransport } from '../../support/scripted-transport.ts';
+
+const signal = new AbortController().signal;
+
+function unitsOf(
+  scrollIds: (page: PageRequest) => Promise<IdPage>,
+  unitRows: number,
+  pageSize = 10,
+): ReadableStream<{ readonly ids: readonly PointId[] }> {
+  return idUnits({
+    transport: scriptedTransport({ scrollIds: (_, page) => scrollIds(page) }),
+    collection: 'c',
+    pageSize: new BatchSize(pageSize),
+    unitRows: () => unitRows,
+    signal,
+  });
+}
+
+/** Pages over ids as Qdrant gives them: the offset is inclusive and need not exist. */
+function pagesOf(ids: readonly PointId[]): (page: PageRequest) => Promise<IdPage> {
+  return async ({ offset, limit }) => {
+    const from = offset === undefined ? 0 : ids.indexOf(offset);
+    return { ids: ids.slice(from, from + limit), next: ids[from + limit] };
+  };
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, index) => String(index + 1));
+
+describe('idUnits()', () => {
+  test('cuts pages into units of the rows asked for, over page borders', async () => {
+    const ids = numbers(35);
+    const units = await Array.fromAsync(unitsOf(pagesOf(ids), 8));
+    expect(units.map((unit) => unit.ids.length)).toEqual([8, 8, 8, 8, 3]);
+    expect(units.flatMap((unit) => unit.ids)).toEqual(ids);
+  });
+
+  test('ends after a full last page', async () => {
+    const ids = numbers(20);
+    const units = await Array.fromAsync(unitsOf(pagesOf(ids), 10));
+    expect(units.flatMap((unit) => unit.ids)).toEqual(ids);
+  });
+
+  test('gives no unit for an empty collection', async () => {
+    expect(await Array.fromAsync(unitsOf(pagesOf([]), 8))).toEqual([]);
+  });
+
+  test('orders numbers as u64 before UUIDs', async () => {
+    const ids = [
+      '9',
+      '10',
+      '9007199254740993',
+      '18446744073709551615',
+      '00000000-0000-0000-0000-000000000000',
+    ];
+    const units = await Array.fromAsync(unitsOf(pagesOf(ids), 8));
+    expect(units.flatMap((unit) => unit.ids)).toEqual(ids);
+  });
+
+  for (const [what, pages] of [
+    [
+      'an id twice',
+      [
+        { ids: ['1', '2'], next: '3' },
+        { ids: ['2', '3'], next: undefined },
+      ],
+    ],
+    ['ids out of order', [{ ids: ['2', '1'], next: undefined }]],
+    ['a next page that begins on this one', [{ ids: ['1', '2'], next: '2' }]],
+  ] as const) {
+    test(`refuses ${what} as an integrity error`, async () => {
+      const queue: IdPage[] = [...pages];
+      const units = unitsOf(async () => queue.shift() as IdPage, 8);
+      const error = await Array.fromAsync(units).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(ToolError);
+      expect((error as ToolError).code).toBe('integrity');
+    });
+  }
+
+  test('reads a bounded number of pages ahead of a reader that does not read', async () => {
+    let pages = 0;
+    const endless = async ({ offset, limit }: PageRequest): Promise<IdPage> => {
+      pages++;
+      const from = Number(offset ?? 1);
+      return { ids: Array.from({ length: limit }, (_, i) => String(from + i)), next: String(from + limit) };
+    };
+    const units = unitsOf(endless, 10, 10);
+    const reader = units.getReader();
+    await reader.read();
+    // Everything that can run without a reader has run once the queue of microtasks is empty.
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(pages).toBeLessThanOrEqual(34);
+    await reader.cancel();
+  });
+});
