@@ -41,3 +41,11 @@ export interface Destination {
    */
   put(request: PutRequest): Promise<Receipt>;
 }
+
+/** The file that an export is written to before it is uploaded. */
+export interface WorkFile {
+  readonly path: string;
+  readonly destination: Destination;
+  open(): ByteStream;
+  remove(): Promise<void>;
+}

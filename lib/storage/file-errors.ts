@@ -1,0 +1,57 @@
+import { dirname } from 'node:path';
+import { messageOf, ToolError } from '../errors.ts';
+
+export function readError(path: string, error: unknown): ToolError {
+  return new ToolError('store', `Cannot read "${path}": ${messageOf(error)}.`, { cause: error });
+}
+
+export function sizeError(key: string, found: number, wanted: number): ToolError {
+  return new ToolError('integrity', `"${key}" has ${found} bytes on disk, ${wanted} were written.`);
+}
+
+/** What the system's codes mean to people. Errors that are none of the system's (the body's) pass. */
+export function fileError(key: string, error: unknown): unknown {
+  if (error instanceof ToolError) return error;
+  const text = textOf(codeOf(error), dirname(key));
+  return text === undefined
+    ? error
+    : new ToolError('store', `Cannot write "${key}": ${text}.`, { cause: error });
+}
+
+function textOf(code: string | undefined, folder: string): string | undefined {
+  switch (code) {
+    case 'ENOSPC':
+      return 'the disk is full (ENOSPC)';
+    case 'EDQUOT':
+      return 'the disk quota is used up (EDQUOT)';
+    case 'EFBIG':
+      return 'the file system takes no file of that size (EFBIG)';
+    case 'EACCES':
+    case 'EPERM':
+      return `no permission to write in folder "${folder}" (${code})`;
+    case 'EROFS':
+      return `folder "${folder}" is on a read-only file system (EROFS)`;
+    case 'ENOENT':
+      return `folder "${folder}" does not exist (ENOENT)`;
+    case 'ENOTDIR':
+      return `"${folder}" is not a folder (ENOTDIR)`;
+    case 'EISDIR':
+      return 'it is a folder (EISDIR)';
+    case 'ENAMETOOLONG':
+      return 'the name is too long (ENAMETOOLONG)';
+    case 'EIO':
+      return 'the disk reports an error (EIO)';
+    default:
+      return code !== undefined && /^E[A-Z0-9]+$/.test(code) ? `the system answered ${code}` : undefined;
+  }
+}
+
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** For a path that cannot be what its user meant. */
+export function notAFile(key: string, what: string): ToolError {
+  return new ToolError('usage', `Cannot write "${key}": it is ${what}. Give the path of a file.`);
+}

@@ -1,0 +1,30 @@
+import { abortReason } from '../errors.ts';
+import { drain } from './drain.ts';
+import type { Destination } from './storage.ts';
+
+export interface MemoryDestination extends Destination {
+  readonly objects: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Keeps what it is given: for tests, and the shortest example of a Destination. Unbounded by nature. */
+export function memoryDestination(): MemoryDestination {
+  const objects = new Map<string, Uint8Array>();
+  const locate = (key: string) => `memory:${key}`;
+  return {
+    objects,
+    locate,
+    check: async (_key, signal) => {
+      if (signal.aborted) throw abortReason(signal);
+    },
+    async put({ key, body, signal, onProgress }) {
+      const chunks: Uint8Array[] = [];
+      await drain(body, signal, (chunk) => {
+        chunks.push(chunk.slice());
+        onProgress?.(chunk.length);
+      });
+      const bytes = Buffer.concat(chunks);
+      objects.set(key, bytes);
+      return { location: locate(key), bytes: bytes.length, etag: undefined };
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import { messageOf, ToolError } from '../errors.ts';
+import { type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
+import type { Condition, Limits, S3Calls, StoredObject } from './s3-client.ts';
+import { failureOf, isConflict, refusesCondition } from './s3-errors.ts';
+
+/** What was sent, and so what has to be found under the key. */
+export interface Expected {
+  readonly bytes: number;
+  /** The entity tag that S3 computes from these bytes. */
+  readonly etag: string;
+}
+
+export interface Publication {
+  readonly calls: S3Calls;
+  readonly key: string;
+  readonly location: string;
+  readonly policy: RetryPolicy;
+  readonly onRetry: (notice: RetryNotice) => void;
+  /** For requests that the run's signal may cut at any time. */
+  readonly limits: Limits;
+  /** For requests after which the store has something it had not: they outlive the signal for a while. */
+  readonly decisive: Limits;
+  readonly completeMs: number;
+  readonly cleanupMs: number;
+}
+
+/** For what has to be done after a failure. Someone who pressed Ctrl+C waits half as long. */
+export function cleanupLimits(to: Publication): Limits {
+  // Not under the run's signal, which may be the very reason of the failure.
+  const ms = to.limits.signal.aborted ? to.cleanupMs / 2 : to.cleanupMs;
+  return { signal: AbortSignal.timeout(ms), timeoutMs: ms };
+}
+
+/** How often a HeadObject right after the write may answer "nothing there" (stores that settle late). */
+const SETTLING: RetryPolicy = { attempts: 5, baseMs: 200, capMs: 2_000 };
+
+/**
+ * The condition under which a later publication replaces exactly what is there now. Credentials that may not
+ * look at the key publish without one.
+ */
+export async function conditionNow(to: Publication): Promise<Condition> {
+  try {
+    const found = await retry(
+      () => to.calls.head(to.key, to.limits),
+      to.limits.signal,
+      to.policy,
+      to.onRetry,
+    );
+    if (found === undefined) return { kind: 'absent' };
+    return found.etag === '' ? { kind: 'none' } : { kind: 'etag', etag: found.etag };
+  } catch (error) {
+    // Without the right to list, S3 answers 403 for a key that holds nothing.
+    if (failureOf(error).status === 403) return { kind: 'none' };
+    throw error;
+  }
+}
+
+/**
+ * Sends the request that makes the object visible, under `condition`, or once more without it where the store
+ * does not know conditions. A rejection does not prove that nothing was published: see `isPublished`.
+ */
+export async function publishOn(
+  condition: Condition,
+  send: (condition: Condition) => Promise<string>,
+  to: Publication,
+): Promise<string> {
+  const sent = (under: Condition) => retry(() => send(under), to.limits.signal, to.policy, to.onRetry);
+  try {
+    return await sent(condition);
+  } catch (error) {
+    if (condition.kind === 'none' || !refusesCondition(error)) throw error;
+    return await sent({ kind: 'none' });
+  }
+}
+
+/** Whether the key holds exactly what was sent, though the answer to the publication said otherwise. */
+export async function isPublished(expected: Expected, to: Publication): Promise<boolean> {
+  const limits = cleanupLimits(to);
+  try {
+    const found = await retry(() => to.calls.head(to.key, limits), limits.signal, SETTLING);
+    return found !== undefined && found.bytes === expected.bytes && found.etag === expected.etag;
+  } catch {
+    return false;
+  }
+}
+
+/** The error for a publication that was refused because the object changed since `conditionNow`. */
+export function conflictOr(error: unknown, condition: Condition, to: Publication): unknown {
+  if (condition.kind === 'none' || !isConflict(error)) return error;
+  const { status, code } = failureOf(error);
+  return new ToolError(
+    'store',
+    `Cannot write ${to.location}: another run replaced the object meanwhile ` +
+      `(${[status, code].filter((part) => part !== undefined).join(' ')}). Nothing of this run was published.`,
+    { cause: error },
+  );
+}
+
+/**
+ * Compares what the store holds with what was sent. `answered` is the entity tag of the publication's answer,
+ * '' when it had none. Resolves to the entity tag; rejects with code 'integrity' and both figures.
+ */
+export async function verify(answered: string, expected: Expected, to: Publication): Promise<string> {
+  let found: StoredObject;
+  try {
+    found = await retry(() => mustHead(to), to.limits.signal, SETTLING);
+  } catch (error) {
+    if (answered === expected.etag) return answered;
+    throw new ToolError(
+      'store',
+      `Wrote ${to.location} but could not read back its size and ETag to compare them: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+  const sameTag = found.etag === expected.etag || !isComparable(found, expected);
+  if (found.bytes === expected.bytes && sameTag) return found.etag;
+  throw new ToolError(
+    'integrity',
+    `${to.location} is not what was sent: ${found.bytes} bytes with ETag ${found.etag} are there, ` +
+      `${expected.bytes} bytes with ETag ${expected.etag} were sent. Another writer may have replaced it; export again.`,
+  );
+}
+
+async function mustHead(to: Publication): Promise<StoredObject> {
+  const found = await to.calls.head(to.key, to.limits);
+  if (found !== undefined) return found;
+  throw new ToolError('store', `${to.location} is not there.`, { remedy: 'again' });
+}
+
+/** An entity tag that tells something about the bytes: other stores give versions or checksums of their own. */
+export function looksLikeMd5(etag: string): boolean {
+  return /^[0-9a-f]{32}$/.test(etag);
+}
+
+function isComparable(found: StoredObject, expected: Expected): boolean {
+  if (!found.plainTag) return false;
+  const [md5 = '', parts] = found.etag.split('-');
+  // A store that kept its own way of cutting (or none) tells nothing about these bytes.
+  return looksLikeMd5(md5) && parts === expected.etag.split('-')[1];
+}
