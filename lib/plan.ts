@@ -1,7 +1,7 @@
 import type { CollectionShape } from './model.ts';
 import type { Transport } from './qdrant/transport.ts';
 import type { RetryNotice } from './retry.ts';
-import type { ByteStream, Destination } from './storage/storage.ts';
+import type { Destination, WorkFile } from './storage/storage.ts';
 import type { EncodedUnit, Format } from './writers/format.ts';
 
 /** What a run is asked to do; frozen before it starts. */
@@ -78,14 +78,6 @@ export interface ExportReport {
   readonly warnings: readonly string[];
   /** Seconds in each phase. */
   readonly seconds: { readonly export: number; readonly upload: number; readonly total: number };
-}
-
-/** The file that an export is written to before it is uploaded. */
-export interface WorkFile {
-  readonly path: string;
-  readonly destination: Destination;
-  open(): ByteStream;
-  remove(): Promise<void>;
 }
 
 /** What a run is made of. */

@@ -45,7 +45,10 @@ export async function prepare<Unit extends EncodedUnit>(
   const { passes, reason } = choosePasses(plan.passes, shape);
   return {
     format,
-    retrieveBatch: Math.min(plan.retrieveBatch ?? Math.max(1, Math.min(automatic, plan.batchSize / 2)), most),
+    retrieveBatch: Math.min(
+      plan.retrieveBatch ?? Math.max(1, Math.min(automatic, Math.floor(plan.batchSize / 2))),
+      most,
+    ),
     pageSize: Math.min(plan.batchSize, most),
     window,
     unitBytes: rows * pointBytes,

@@ -1,0 +1,62 @@
+import { printable, type Redactor } from './redact.ts';
+
+export interface ScreenOptions {
+  /** Where it goes: stderr. */
+  readonly write: (text: string) => void;
+  /** A terminal that a line can be redrawn on. */
+  readonly isTerminal: boolean;
+  readonly colour: boolean;
+  readonly columns: () => number | undefined;
+  readonly redactor: Redactor;
+}
+
+const CODES = { red: 31, yellow: 33, cyan: 36, dim: 2 } as const;
+export type Style = keyof typeof CODES;
+
+const CLEAR_LINE = '\r\u001b[2K';
+
+/** What the user looks at: lines that stay, and on a terminal one line below them that is redrawn. */
+export class Screen {
+  readonly #options: ScreenOptions;
+  #bar = '';
+
+  constructor(options: ScreenOptions) {
+    this.#options = options;
+  }
+
+  get isTerminal(): boolean {
+    return this.#options.isTerminal;
+  }
+
+  /**
+   * Columns that a line may fill without wrapping: three stay free, two for the `^C` that terminals echo behind
+   * the bar and one because some wrap at their last column.
+   */
+  get width(): number {
+    return Math.max(20, this.#options.columns() ?? 80) - 3;
+  }
+
+  /** A line that stays, without secrets and steering characters; `label` is the part of it with a style. */
+  line(text: string, label = '', style?: Style): void {
+    const body = this.#options.redactor.redact(printable(text));
+    const whole = `${style === undefined ? label : this.paint(label, style)}${body}\n`;
+    this.#options.write(this.#bar === '' ? whole : `${CLEAR_LINE}${whole}${this.#bar}`);
+  }
+
+  /** Redraws the line at the bottom; the text is ours and fits the width. Nothing where it cannot be redrawn. */
+  bar(text: string): void {
+    if (!this.isTerminal || text === this.#bar) return;
+    this.#bar = text;
+    this.#options.write(`${CLEAR_LINE}${text}`);
+  }
+
+  clearBar(): void {
+    if (this.#bar === '') return;
+    this.#bar = '';
+    this.#options.write(CLEAR_LINE);
+  }
+
+  paint(text: string, style: Style): string {
+    return this.#options.colour && text !== '' ? `\u001b[${CODES[style]}m${text}\u001b[0m` : text;
+  }
+}
