@@ -1,0 +1,227 @@
+/*
+ * Measures the main job side by side with clients that do less, each as a whole process against the Qdrant
+ * double in a process of its own. It judges nothing: it prints each figure beside the wanted one.
+ *
+ *   bun run bench [--points 200000] [--rounds 3] [--only grpc|rest|memory|stream|start]
+ */
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { compile } from '../support/build.ts';
+import { startS3Server } from '../support/s3-server.ts';
+import { type Contestant, median, type Run, rounds } from './contestant.ts';
+
+const ROOT = resolve(import.meta.dir, '../..');
+const { values: flags } = parseArgs({
+  options: {
+    points: { type: 'string', default: '200000' },
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string' },
+  },
+});
+const POINTS = Number(flags.points);
+const ROUNDS = Number(flags.rounds);
+
+const folder = await mkdtemp(join(tmpdir(), 'bench-'));
+const output = join(folder, 'bench.parquet');
+
+interface Double {
+  readonly grpc: string;
+  readonly rest: string;
+  stop(): Promise<void>;
+}
+
+async function startDouble(points: number, extra: readonly string[] = []): Promise<Double> {
+  const program = join(ROOT, 'tests/support/qdrant-double/main.ts');
+  const child = Bun.spawn([process.execPath, program, '--points', String(points), ...extra], {
+    stdout: 'pipe',
+    stderr: 'inherit',
+  });
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const { value = '' } = await lines.read();
+  return {
+    ...JSON.parse(value),
+    async stop() {
+      child.kill();
+      await child.exited;
+    },
+  };
+}
+
+const client = (name: string, url: string, points = POINTS) => [
+  process.execPath,
+  join(ROOT, `tests/bench/clients/${name}.ts`),
+  url,
+  String(points),
+];
+
+const executable = join(ROOT, 'dist/exporter-r2');
+
+/** The program itself: the executable where it was built, else its source. */
+function exporter(name: string, url: string, ...args: readonly string[]): Contestant {
+  const program = existsSync(executable)
+    ? [executable]
+    : [process.execPath, join(ROOT, 'bin/exporter-r2.ts')];
+  return {
+    name,
+    command: [...program, '--collection', 'bench', '--url', url, '--quiet', ...args],
+    env: { QDRANT_URL: '', QDRANT_API_KEY: '', OUTPUT_TEMP_FOLDER: folder },
+  };
+}
+
+function printTable(runs: ReadonlyMap<string, readonly Run[]>, points: number): void {
+  const width = Math.max(...[...runs.keys()].map((name) => name.length));
+  console.log(`${''.padEnd(width)}  points/s  CPU µs/point  peak MB`);
+  for (const [name, figures] of runs) {
+    const rate = median(figures.map(({ seconds }) => points / seconds));
+    const cpu = median(figures.map(({ cpuSeconds }) => (cpuSeconds / points) * 1e6));
+    const peak = median(figures.map(({ peakBytes }) => peakBytes / 1e6));
+    console.log(
+      `${name.padEnd(width)}  ${rate.toFixed(0).padStart(8)}  ${cpu.toFixed(1).padStart(12)}  ${peak.toFixed(0).padStart(7)}`,
+    );
+  }
+}
+
+/** Rate of one contestant over another's, round by round. */
+function rateRatio(runs: ReadonlyMap<string, readonly Run[]>, name: string, of: string): number {
+  const others = runs.get(of) ?? [];
+  return median((runs.get(name) ?? []).map(({ seconds }, i) => (others[i]?.seconds ?? Number.NaN) / seconds));
+}
+
+function cpuMicroseconds(runs: ReadonlyMap<string, readonly Run[]>, name: string): number {
+  return median((runs.get(name) ?? []).map(({ cpuSeconds }) => (cpuSeconds / POINTS) * 1e6));
+}
+
+function wanted(what: string, found: number, limit: string): void {
+  console.log(`  ${what}: ${found.toFixed(2)} (wanted: ${limit})`);
+}
+
+async function benchGrpc(): Promise<void> {
+  console.log(`\ngRPC, ${POINTS} points of 1024 dimensions and about 350 B of payload, ${ROUNDS} rounds`);
+  const double = await startDouble(POINTS);
+  const runs = await rounds(
+    [
+      { name: 'bare HTTP/2, discarded', command: client('bare-grpc', double.grpc) },
+      { name: 'official client, no compression', command: client('official-grpc', double.grpc) },
+      exporter('exporter-r2 --output', double.grpc, '--output', output),
+      exporter('… --compression none', double.grpc, '--output', output, '--compression', 'none'),
+      exporter('… --passes one', double.grpc, '--output', output, '--passes', 'one'),
+    ],
+    ROUNDS,
+  );
+  await double.stop();
+  printTable(runs, POINTS);
+  const official = 'official client, no compression';
+  wanted('CPU µs a point', cpuMicroseconds(runs, 'exporter-r2 --output'), 'at most 22');
+  wanted('rate over the official client', rateRatio(runs, 'exporter-r2 --output', official), 'at least 2');
+  wanted('CPU µs a point, uncompressed', cpuMicroseconds(runs, '… --compression none'), 'at most 16');
+  wanted('rate, uncompressed', rateRatio(runs, '… --compression none', official), 'at least 2.5');
+}
+
+/** What a real server makes a second over REST, at 50 µs of CPU a point on the machine that was measured. */
+const REST_POINTS_PER_SECOND = 20_000;
+
+async function benchRest(): Promise<void> {
+  const points = Math.min(POINTS, 100_000);
+  for (const pace of [REST_POINTS_PER_SECOND, undefined]) {
+    console.log(
+      `\nREST, ${points} points, ${pace === undefined ? 'as fast as the double is' : `a server of ${pace} points/s`}`,
+    );
+    const extra = pace === undefined ? [] : ['--rest-points-per-second', String(pace)];
+    const double = await startDouble(points, extra);
+    const runs = await rounds(
+      [
+        { name: 'bare fetch, discarded', command: client('bare-rest', double.rest, points) },
+        { name: 'official client', command: client('official-rest', double.rest, points) },
+        exporter('exporter-r2 --http --output', double.rest, '--http', '--output', output),
+      ],
+      ROUNDS,
+    );
+    await double.stop();
+    printTable(runs, points);
+    if (pace === undefined) continue;
+    const ratio = rateRatio(runs, 'exporter-r2 --http --output', 'bare fetch, discarded');
+    wanted('rate over a client that discards', ratio, 'at least 0.85');
+  }
+}
+
+async function benchMemory(): Promise<void> {
+  console.log('\nPeak memory by the size of the collection, parquet-med at the default settings');
+  const peaks: number[] = [];
+  for (const points of [50_000, 500_000]) {
+    const double = await startDouble(points);
+    const name = `${points} points`;
+    const runs = await rounds([exporter(name, double.grpc, '--output', output)], ROUNDS);
+    await double.stop();
+    printTable(runs, points);
+    peaks.push(median((runs.get(name) ?? []).map(({ peakBytes }) => peakBytes / 1e6)));
+  }
+  const [small = Number.NaN, large = Number.NaN] = peaks;
+  wanted('peak MB', Math.max(small, large), 'below 300');
+  wanted('large over small', large / small, '0.90 to 1.10');
+}
+
+async function benchStream(): Promise<void> {
+  const server = await startS3Server();
+  if (server === undefined) return;
+  console.log(`\nStraight to a real S3 server, ${POINTS} points`);
+  const double = await startDouble(POINTS);
+  const store = {
+    R2_ENDPOINT: server.endpoint,
+    R2_REGION: server.region,
+    R2_ACCESS_KEY_ID: server.accessKeyId,
+    R2_SECRET_ACCESS_KEY: server.secretAccessKey,
+    R2_BUCKET: server.bucket,
+  };
+  const toStore = (name: string, ...args: readonly string[]): Contestant => {
+    const contestant = exporter(name, double.grpc, '--strategy', 'parquet-med', ...args);
+    return { ...contestant, env: { ...contestant.env, ...store } };
+  };
+  const runs = await rounds(
+    [
+      exporter('--output', double.grpc, '--output', output),
+      toStore('--stream-upload', '--stream-upload'),
+      toStore('work file, then upload'),
+    ],
+    ROUNDS,
+  );
+  await double.stop();
+  await server.stop();
+  printTable(runs, POINTS);
+  wanted(
+    'rate of --stream-upload over --output',
+    rateRatio(runs, '--stream-upload', '--output'),
+    'at least 0.90',
+  );
+}
+
+async function benchStart(): Promise<void> {
+  console.log('\nStart of the executable');
+  const source = join(folder, 'empty.ts');
+  const empty = join(folder, 'empty');
+  await Bun.write(source, '');
+  await compile(source, empty);
+  if (!existsSync(executable)) await compile('bin/exporter-r2.ts', executable);
+  const runs = await rounds(
+    [
+      { name: 'an empty program', command: [empty] },
+      { name: 'exporter-r2 --help', command: [executable, '--help'] },
+    ],
+    20,
+  );
+  const milliseconds = (name: string) => median((runs.get(name) ?? []).map(({ seconds }) => seconds * 1000));
+  for (const name of runs.keys()) console.log(`${name}: ${milliseconds(name).toFixed(1)} ms`);
+  wanted('ms more', milliseconds('exporter-r2 --help') - milliseconds('an empty program'), 'at most 30');
+}
+
+const ALL = { grpc: benchGrpc, rest: benchRest, memory: benchMemory, stream: benchStream, start: benchStart };
+
+try {
+  for (const [name, bench] of Object.entries(ALL)) {
+    if (flags.only === undefined || flags.only === name) await bench();
+  }
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
