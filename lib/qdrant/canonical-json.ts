@@ -51,7 +51,11 @@ export function writeString(out: TextColumn, source: Uint8Array, start: number, 
   out.length = at;
 }
 
-function writeEscape(bytes: Uint8Array, start: number, byte: number): number {
+/**
+ * Writes the escape of a control character, quote or backslash at `start`, where six bytes are free, and
+ * returns where it ends.
+ */
+export function writeEscape(bytes: Uint8Array, start: number, byte: number): number {
   let at = start;
   bytes[at++] = BACKSLASH;
   if (byte === QUOTE || byte === BACKSLASH) {
@@ -82,4 +86,22 @@ export function compareBytes(
     if (difference !== 0) return difference;
   }
   return aEnd - aStart - (bEnd - bStart);
+}
+
+/** Runs longer than this are copied by the runtime, shorter ones byte by byte, which is the faster there. */
+const LONG_RUN = 48;
+
+/** Copies from[start .. end) to to[target …]. */
+export function copyBytes(
+  from: Uint8Array,
+  start: number,
+  end: number,
+  to: Uint8Array,
+  target: number,
+): void {
+  if (end - start > LONG_RUN) {
+    to.set(from.subarray(start, end), target);
+    return;
+  }
+  for (let i = start, at = target; i < end; i++, at++) to[at] = from[i] as number;
 }

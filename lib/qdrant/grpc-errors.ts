@@ -44,13 +44,14 @@ export function grpcStatusError(call: UnaryCall, url: URL, headers: Headers): To
 
 /** An answer without grpc-status: cut off before its trailers, or not from a gRPC server at all. */
 function withoutGrpcStatus(call: UnaryCall, url: URL, httpStatus: number, headers: Headers): ToolError {
-  if (httpStatus === 200 && String(headers['content-type'] ?? '').startsWith('application/grpc')) {
+  const grpc = String(headers['content-type'] ?? '').startsWith('application/grpc');
+  if (httpStatus === 0 || (httpStatus === 200 && grpc)) {
     return unexpectedAnswer(call, url, { kind: 'cut off', bytes: 0 });
   }
   const passing = [408, 429, 500, 502, 503, 504].includes(httpStatus);
   return new ToolError(
     'qdrant',
-    `Cannot ${call.purpose}: ${url.host} answered HTTP ${httpStatus || 'without a status'} instead of a gRPC answer. Check QDRANT_URL; for Qdrant's REST API use --http.`,
+    `Cannot ${call.purpose}: ${url.host} answered HTTP ${httpStatus} instead of a gRPC answer. Check QDRANT_URL; for Qdrant's REST API use --http.`,
     {
       remedy: passing ? 'again' : 'none',
       retryAfterMs: parseRetryAfter(headerText(headers['retry-after'])),

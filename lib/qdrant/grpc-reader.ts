@@ -3,7 +3,7 @@ import type { DenseColumn, PointBatch } from '../batch.ts';
 import { ToolError } from '../errors.ts';
 import { isUuid, type PointId } from '../model.ts';
 import { GrpcPayloadWriter } from './grpc-payload.ts';
-import { LENGTH, malformed, ProtoReader } from './proto-reader.ts';
+import { FIXED32, LENGTH, malformed, ProtoReader } from './proto-reader.ts';
 import type { IdPage } from './transport.ts';
 
 /*
@@ -23,7 +23,9 @@ const VECTORS_NAMED = (2 << 3) | LENGTH;
 const NAMED_ENTRY = (1 << 3) | LENGTH;
 const ENTRY_KEY = (1 << 3) | LENGTH;
 const ENTRY_VALUE = (2 << 3) | LENGTH;
-const VECTOR_DATA = (1 << 3) | LENGTH;
+/** Servers up to 1.16 do not pack this one: a tag before every float. */
+const VECTOR_DATA = (1 << 3) | FIXED32;
+const VECTOR_DATA_PACKED = (1 << 3) | LENGTH;
 const VECTOR_DENSE = (101 << 3) | LENGTH;
 const DENSE_DATA = (1 << 3) | LENGTH;
 
@@ -173,37 +175,80 @@ class PointReader {
 
   #vector(column: DenseColumn, end: number, row: number): void {
     const reader = this.#reader;
+    const from = reader.at;
     while (reader.at < end) {
       const tag = reader.tag();
       if (tag === VECTOR_DENSE) {
         const denseEnd = reader.lengthEnd(end);
         while (reader.at < denseEnd) {
           const field = reader.tag();
-          if (field === DENSE_DATA) this.#floats(column, reader.lengthEnd(denseEnd), row);
+          if (field === DENSE_DATA) this.#packedFloats(column, reader.lengthEnd(denseEnd), row);
           else reader.skip(field, denseEnd);
         }
         reader.ended(denseEnd);
-      } else if (tag === VECTOR_DATA) this.#floats(column, reader.lengthEnd(end), row);
+      } else if (tag === VECTOR_DATA) this.#singleFloats(column, end, row);
+      else if (tag === VECTOR_DATA_PACKED) this.#packedFloats(column, reader.lengthEnd(end), row);
       else reader.skip(tag, end);
     }
     reader.ended(end);
+    // A vector in fields that are not known here must not become a NULL.
+    if (end > from && column.present[row] === 0) {
+      throw new ToolError(
+        'integrity',
+        `Qdrant answered ${vectorName(column)} in a form that this version cannot read.`,
+      );
+    }
   }
 
   /** Packed floats are little-endian on the wire as in memory: one copy. */
-  #floats(column: DenseColumn, end: number, row: number): void {
+  #packedFloats(column: DenseColumn, end: number, row: number): void {
     const reader = this.#reader;
-    const length = end - reader.at;
     const wanted = column.spec.size * 4;
-    if (length !== wanted) {
-      throw new ToolError(
-        'integrity',
-        `Qdrant answered a vector of ${length / 4} dimensions where the collection has ${column.spec.size}.`,
-      );
-    }
+    if (end - reader.at !== wanted) throw wrongSize(column, (end - reader.at) / 4);
     reader.bytes.copy(column.bytes, row * wanted, reader.at, end);
     column.present[row] = 1;
     reader.at = end;
   }
+
+  /** Floats one by one, each behind its tag, the first of which was read: what servers up to 1.16 send. */
+  #singleFloats(column: DenseColumn, end: number, row: number): void {
+    const reader = this.#reader;
+    const { bytes } = reader;
+    const target = column.bytes;
+    const { size } = column.spec;
+    let { at } = reader;
+    let to = row * size * 4;
+    const last = to + size * 4;
+    let count = 0;
+    for (;;) {
+      if (at + 4 > end) throw malformed();
+      if (to < last) {
+        target[to] = bytes[at] as number;
+        target[to + 1] = bytes[at + 1] as number;
+        target[to + 2] = bytes[at + 2] as number;
+        target[to + 3] = bytes[at + 3] as number;
+      }
+      to += 4;
+      at += 4;
+      count++;
+      if (at >= end || bytes[at] !== VECTOR_DATA) break;
+      at++;
+    }
+    if (count !== size) throw wrongSize(column, count);
+    column.present[row] = 1;
+    reader.at = at;
+  }
+}
+
+function wrongSize(column: DenseColumn, found: number): ToolError {
+  return new ToolError(
+    'integrity',
+    `Qdrant answered ${vectorName(column)} of ${found} dimensions where the collection has ${column.spec.size}.`,
+  );
+}
+
+function vectorName({ spec }: DenseColumn): string {
+  return spec.name === '' ? 'a vector' : `a vector \`${spec.name}\``;
 }
 
 function readId(reader: ProtoReader, end: number): PointId {

@@ -83,7 +83,7 @@ export class H2Client {
     return new Promise((resolve, reject) => {
       const session = http2.connect(url.origin, {
         settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
-        ...(caCertificate === undefined ? {} : { ca: [...tls.rootCertificates, caCertificate] }),
+        ...(caCertificate === undefined ? {} : { ca: [...tls.getCACertificates('default'), caCertificate] }),
       });
       const timer = setTimeout(() => {
         session.destroy(Object.assign(new Error('no connection in 10 s'), { code: 'ETIMEDOUT' }));

@@ -21,7 +21,9 @@ async function speaksRest({
     const answer = await fetch(url, {
       signal: AbortSignal.timeout(PROBE_MS),
       redirect: 'manual',
-      ...(caCertificate === undefined ? {} : { tls: { ca: [...tls.rootCertificates, caCertificate] } }),
+      ...(caCertificate === undefined
+        ? {}
+        : { tls: { ca: [...tls.getCACertificates('default'), caCertificate] } }),
     });
     const body: unknown = await answer.json();
     return typeof body === 'object' && body !== null && /qdrant/i.test(String(Object(body).title));
@@ -37,7 +39,7 @@ function speaksHttp2({
 }: Pick<TransportSettings, 'url' | 'caCertificate'>): Promise<boolean> {
   return new Promise((resolve) => {
     const session = http2.connect(url.origin, {
-      ...(caCertificate === undefined ? {} : { ca: [...tls.rootCertificates, caCertificate] }),
+      ...(caCertificate === undefined ? {} : { ca: [...tls.getCACertificates('default'), caCertificate] }),
     });
     const settle = (answer: boolean) => {
       clearTimeout(timer);
