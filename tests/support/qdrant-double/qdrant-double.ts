@@ -1,0 +1,94 @@
+import type { Collection, QdrantVersion } from './collection.ts';
+import type { Faults } from './fault.ts';
+import { generatedCollection } from './generated-collection.ts';
+import type { GeneratedCollection } from './generated-id.ts';
+import { startGrpcServer } from './grpc-server.ts';
+import { RECORDED_ALIAS, type RecordedServer, recordedCollections } from './recorded-collections.ts';
+import { startRestServer } from './rest-server.ts';
+import type { ServerContext } from './server-context.ts';
+import { Service } from './service.ts';
+import { Recorder, type Stats } from './stats.ts';
+
+export interface QdrantDoubleOptions {
+  /** 1.18.3 unless told. */
+  readonly version?: QdrantVersion;
+  /** Collections of the recorded servers; several servers' may stand side by side. None unless told. */
+  readonly recorded?: readonly RecordedServer[];
+  readonly generated?: readonly GeneratedCollection[];
+  /** Makes what answers are copied from before starting (0.5 s and 20 MB at 1024 dimensions), not when wanted. */
+  readonly prepared?: boolean;
+  /** Alias to collection, beside the recorded ones. */
+  readonly aliases?: Readonly<Record<string, string>>;
+  readonly apiKey?: string;
+  readonly readOnlyKey?: string;
+  readonly faults?: Faults;
+  /** Makes every answer wait, so that requests overlap. */
+  readonly latencyMs?: number;
+  /** Paces REST answers that carry vectors; a real server makes about 20,000 points a second. */
+  readonly restPointsPerSecond?: number;
+  /** PEM texts; both ports then speak TLS, gRPC with ALPN h2. */
+  readonly tls?: { readonly key: string; readonly cert: string };
+}
+
+export interface QdrantDouble {
+  readonly grpcUrl: string;
+  readonly restUrl: string;
+  readonly grpcPort: number;
+  readonly restPort: number;
+  /** Live counters. */
+  readonly stats: Stats;
+  /** Replaces the faults; undefined ends them. */
+  setFaults(faults: Faults | undefined): void;
+  /** Cuts every connection. */
+  stop(): Promise<void>;
+}
+
+/** Starts a Qdrant of this process's own, REST and gRPC on ports of 127.0.0.1. */
+export async function startQdrantDouble(options: QdrantDoubleOptions = {}): Promise<QdrantDouble> {
+  const recorder = new Recorder();
+  recorder.faults = options.faults;
+  const context: ServerContext = {
+    version: options.version ?? '1.18.3',
+    service: new Service(collectionsOf(options), aliasesOf(options)),
+    recorder,
+    apiKey: options.apiKey,
+    readOnlyKey: options.readOnlyKey,
+    latencyMs: options.latencyMs ?? 0,
+    restPointsPerSecond: options.restPointsPerSecond,
+    tls: options.tls,
+  };
+  const rest = startRestServer(context);
+  const grpc = await startGrpcServer(context);
+  const scheme = options.tls === undefined ? 'http' : 'https';
+  return {
+    grpcUrl: `${scheme}://127.0.0.1:${grpc.port}`,
+    restUrl: `${scheme}://127.0.0.1:${rest.port}`,
+    grpcPort: grpc.port,
+    restPort: rest.port,
+    stats: recorder.stats,
+    setFaults(faults) {
+      recorder.faults = faults;
+    },
+    async stop() {
+      await Promise.all([rest.stop(), grpc.stop()]);
+    },
+  };
+}
+
+function collectionsOf({
+  generated = [],
+  prepared = false,
+  recorded = [],
+  version = '1.18.3',
+}: QdrantDoubleOptions): Collection[] {
+  return [
+    ...recorded.flatMap((server) => recordedCollections(server, version)),
+    ...generated.map((settings) => generatedCollection(settings, version, prepared)),
+  ];
+}
+
+function aliasesOf({ aliases = {}, recorded = [] }: QdrantDoubleOptions): Map<string, string> {
+  const all = new Map(Object.entries(aliases));
+  if (recorded.includes('standalone')) all.set(RECORDED_ALIAS.alias, RECORDED_ALIAS.collection);
+  return all;
+}
