@@ -46,12 +46,22 @@ export async function exportCollection<Unit extends EncodedUnit>(
     }
     return await move(plan, parts, prepared, run, startedAt);
   } catch (error) {
-    // What was aborted first is what happened; errors that follow from it are not.
-    throw run.signal.aborted ? abortReason(run.signal) : error;
+    throw whatEnded(run.signal, error);
   } finally {
     signal.removeEventListener('abort', stop);
     run.abort(new ToolError('cancelled', 'The run is over.'));
   }
+}
+
+/** What was aborted first is what happened, and not the errors that follow from it. */
+function whatEnded(signal: AbortSignal, error: unknown): unknown {
+  if (!signal.aborted) return error;
+  const reason: unknown = signal.reason;
+  // Whoever stopped reading without a word has thrown what there is to say.
+  if (reason instanceof DOMException) return error;
+  // One that was made of it says more: what could not be cleaned up.
+  if (error instanceof ToolError && reason instanceof ToolError && error.cause === reason) return error;
+  return reason;
 }
 
 async function move<Unit extends EncodedUnit>(
@@ -148,7 +158,7 @@ function encodedFile<Unit extends EncodedUnit>(
   const { format, window } = prepared;
   const { collection } = plan;
   const { signal } = run;
-  const gate = new UnitGate(window + 1, prepared.unitBytes);
+  const gate = new UnitGate(window + 1, prepared.unitBytes, signal);
   const batches = new BatchPool(format.layout);
   const counts = { idsSeen: 0, rows: 0, missing: 0 };
   const state = { bytes: 0, rowGroups: 0 };
@@ -180,21 +190,22 @@ function encodedFile<Unit extends EncodedUnit>(
     const { parallel } = plan;
     const retrieve = unitRetriever({ transport, collection, batches, retrieveSize, parallel, signal });
     const work = stopping(async (unit: Parameters<typeof retrieve>[0]) => {
+      await gate.enter();
       const batch = await retrieve(unit);
       counts.idsSeen += unit.ids.length;
       counts.missing += unit.ids.length - batch.rowCount;
       return encode(batch);
     });
-    return startAhead(ids, window, gate, work);
+    return startAhead(ids, window, work);
   }
 
   function onePass(): ReadableStream<Started<Unit>> {
-    const scrolled = scrolledBatches({ transport, collection, batches, pageSize, unitRows, signal });
+    const scrolled = scrolledBatches({ transport, collection, batches, gate, pageSize, unitRows, signal });
     const work = stopping((batch: PointBatch) => {
       counts.idsSeen += batch.rowCount;
       return encode(batch);
     });
-    return startAhead(scrolled, window, gate, work);
+    return startAhead(scrolled, window, work);
   }
 
   async function* counted(): AsyncGenerator<Unit> {

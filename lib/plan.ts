@@ -38,7 +38,10 @@ export interface PlanSummary {
   readonly workFile: string | undefined;
   /** About how large the file will be. */
   readonly estimatedBytes: number;
-  /** Most points in memory at once. */
+  /**
+   * Most points that were asked for and are not in the file's bytes yet. Their vectors are then gone from
+   * memory; keys and payloads wait for the end of their row group (parquet-assemble.ts bounds them in bytes).
+   */
   readonly pointsInMemory: number;
 }
 

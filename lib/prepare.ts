@@ -1,6 +1,7 @@
 import { PointBatch } from './batch.ts';
 import { BatchSize } from './pipeline/batch-size.ts';
 import { choosePasses } from './pipeline/passes.ts';
+import { unitsAtOnce } from './pipeline/unit-gate.ts';
 import type { ExportParts, ExportPlan, PlanSummary } from './plan.ts';
 import type { Transport } from './qdrant/transport.ts';
 import type { EncodedUnit, Format } from './writers/format.ts';
@@ -62,8 +63,8 @@ export async function prepare<Unit extends EncodedUnit>(
       location: destination.locate(plan.key),
       workFile: plan.streaming ? undefined : parts.workFile?.path,
       estimatedBytes: format.estimateBytes(points, pointBytes),
-      // Being filled or encoded, with the reader, and in the encoder's hands.
-      pointsInMemory: (window + 2) * rows,
+      // Being filled, encoded or waiting to be written, and the one that is being written.
+      pointsInMemory: unitsAtOnce(window + 1, rows * pointBytes) * rows,
     },
   };
 }

@@ -89,9 +89,9 @@ export function resolveFlags<const T extends FlagTable>(
   return { values: values as Flags<T>['values'], source: (name) => sources.get(name) };
 }
 
-/** A whole number from min to max; `source` is the flag or variable that the sentence names. */
-export function readInteger(text: string, min: number, max: number, source: string): number {
-  const wanted = `a whole number from ${grouped(min)} to ${grouped(max)} is wanted`;
+/** A whole number from min to max; `source` is the flag or variable that the sentence names, `or` what else it takes. */
+export function readInteger(text: string, min: number, max: number, source: string, or = ''): number {
+  const wanted = `a whole number from ${grouped(min)} to ${grouped(max)}${or} is wanted`;
   if (!/^[+-]?\d+$/.test(text)) throw new ToolError('usage', `${source} is ${quote(text)}; ${wanted}.`);
   const number = Number(text);
   if (number < min || number > max) throw new ToolError('usage', `${source} is ${text}; ${wanted}.`);
@@ -109,7 +109,7 @@ function readValue(
       return text;
     case 'integer':
       if (flag.auto && text === 'auto') return undefined;
-      return readInteger(text, flag.min, flag.max, source);
+      return readInteger(text, flag.min, flag.max, source, flag.auto ? ', or auto,' : '');
     case 'choice':
       return readChoice(flag, text, source);
   }

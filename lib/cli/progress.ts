@@ -13,6 +13,10 @@ const IDLE_REDRAW_MS = 1_000;
 const LINE_MS = 5_000;
 /** Many requests fail at once when a server goes away: one word about it in this time is enough. */
 const RETRY_WORD_MS = 5_000;
+/** A first contact gives up this soon, and then says itself what was wrong. */
+const FIRST_CONTACT_MS = 2_000;
+/** Pauses of a first contact are shorter. */
+const SHORT_PAUSE_MS = 1_000;
 
 const LONGEST_BAR = 24;
 const SHORTEST_BAR = 6;
@@ -34,12 +38,14 @@ export class Progress {
   readonly #options: ProgressOptions;
   readonly #stopTicking: () => void;
   #phase: PhaseState | undefined;
+  readonly #startedAt: number;
   #drawnAt = Number.NEGATIVE_INFINITY;
   #retryWordAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ProgressOptions) {
     this.#options = options;
-    const { quiet, screen, every } = options;
+    const { quiet, screen, every, now } = options;
+    this.#startedAt = now();
     const period = screen.isTerminal ? IDLE_REDRAW_MS : LINE_MS;
     this.#stopTicking = quiet ? () => {} : every(period, () => this.#tick());
   }
@@ -106,7 +112,8 @@ export class Progress {
 
   #showRetry(notice: RetryNotice): void {
     const { quiet, verbose, now, screen } = this.#options;
-    if (quiet || (!verbose && now() - this.#retryWordAt < RETRY_WORD_MS)) return;
+    if (quiet || (!verbose && (now() - this.#retryWordAt < RETRY_WORD_MS || this.#isFirstContact(notice))))
+      return;
     this.#retryWordAt = now();
     const wait = duration(notice.waitMs / 1000);
     screen.line(
@@ -114,6 +121,11 @@ export class Progress {
       'Retrying: ',
       'yellow',
     );
+  }
+
+  #isFirstContact({ waitMs }: RetryNotice): boolean {
+    const since = this.#options.now() - this.#startedAt;
+    return this.#phase === undefined && waitMs < SHORT_PAUSE_MS && since < FIRST_CONTACT_MS;
   }
 }
 

@@ -4,6 +4,7 @@ import type { Transport } from '../qdrant/transport.ts';
 import type { BatchPool } from './batch-pool.ts';
 import type { BatchSize } from './batch-size.ts';
 import { checkedOrder, checkNext } from './id-units.ts';
+import type { UnitGate } from './unit-gate.ts';
 
 /** Batches that may wait to be encoded while the next page is read. */
 const BATCHES_AHEAD = 1;
@@ -12,6 +13,8 @@ export interface Scrolling {
   readonly transport: Transport;
   readonly collection: string;
   readonly batches: BatchPool;
+  /** Entered before a batch is filled; whoever is done with the batch leaves it. */
+  readonly gate: UnitGate;
   /** Points a page. */
   readonly pageSize: BatchSize;
   readonly unitRows: (unit: number) => number;
@@ -37,10 +40,11 @@ export function scrolledBatches(scrolling: Scrolling): ReadableStream<PointBatch
 }
 
 async function* fillBatches(scrolling: Scrolling): AsyncGenerator<PointBatch, undefined> {
-  const { transport, collection, batches, pageSize, unitRows, signal } = scrolling;
+  const { transport, collection, batches, gate, pageSize, unitRows, signal } = scrolling;
   let offset: PointId | undefined;
   let last: PointId | undefined;
   for (let unit = 0; ; unit++) {
+    await gate.enter();
     const batch = batches.take();
     const rows = unitRows(unit);
     do {
@@ -54,6 +58,7 @@ async function* fillBatches(scrolling: Scrolling): AsyncGenerator<PointBatch, un
       checkNext(collection, last, offset);
     } while (offset !== undefined && batch.rowCount < rows);
     if (batch.rowCount > 0) yield batch;
+    else gate.leave();
     if (offset === undefined) return undefined;
   }
 }

@@ -8,18 +8,17 @@ export interface Started<T> {
 /**
  * Begins `work` for up to `window` items ahead of the reader: the queue between the two holds begun work, so
  * its highWaterMark is the number of items in flight or waiting, and results come out in the order of the
- * input. One more is with the reader. The gate may let in fewer.
+ * input. One more is with the reader. A gate that work waits at may let in fewer.
  */
 export function startAhead<In, Out>(
   items: ReadableStream<In>,
   window: number,
-  gate: UnitGate,
   work: (item: In) => Promise<Out>,
 ): ReadableStream<Started<Out>> {
   const stage = new TransformStream<In, Started<Out>>(
     {
       transform(item, controller) {
-        const result = gate.enter().then(() => work(item));
+        const result = work(item);
         // Whoever reads it gets the rejection; until then it is not an unhandled one.
         result.catch(() => {});
         controller.enqueue({ result });

@@ -146,6 +146,14 @@ export function connectionError(purpose: string, url: URL, error: unknown): Tool
       remedy: known.remedy,
     });
   }
+  // What OpenSSL says of an answer in plain text.
+  if (/WRONG_VERSION_NUMBER/.test(`${code} ${messageOf(error)}`)) {
+    return new ToolError(
+      'qdrant',
+      `Cannot ${purpose}: ${url.host} does not speak TLS. Use an http:// address, or the port that does.`,
+      { cause: error },
+    );
+  }
   if (/CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL/.test(code)) {
     return new ToolError(
       'qdrant',
@@ -176,7 +184,11 @@ const CONNECTION_ERRORS: Readonly<
   },
   EAI_AGAIN: { remedy: 'again', found: (url) => `the name ${url.hostname} could not be looked up.` },
   ETIMEDOUT: { remedy: 'again', found: (url) => `${url.host} did not accept a connection in time.` },
-  ECONNRESET: { remedy: 'again', found: (url) => `the connection to ${url.host} was reset.` },
+  ECONNRESET: {
+    remedy: 'again',
+    found: (url) =>
+      `the connection to ${url.host} was reset.${url.protocol === 'http:' ? ' If it expects TLS, use an https:// address.' : ''}`,
+  },
 };
 
 function errorCode(error: unknown): string {

@@ -56,22 +56,25 @@ export function grpcTransport(settings: TransportSettings): Transport {
   /** The first words with a server: a wrong address is told soon, and what is there instead. */
   async function greet(signal: AbortSignal): Promise<string> {
     const call = { path: HEALTH, message: new Uint8Array(), purpose: 'reach Qdrant', divisible: false };
-    try {
-      const reply = await send(
-        call,
-        signal,
-        (message) => fromBinary(HealthCheckReplySchema, message),
-        settings.retryPolicy ?? BRISK,
-      );
-      return reply.version;
-    } catch (error) {
-      if (signal.aborted || !(await otherProtocolAt('rest', settings))) throw error;
-      throw new ToolError(
-        'qdrant',
-        `Cannot reach Qdrant over gRPC: ${url.host} is Qdrant's REST port. Use --http, or port 6334.`,
-        { cause: error },
-      );
+    const timed = { ...call, deadlineMs: deadlineMs(timeoutSeconds) };
+    async function attempt(): Promise<string> {
+      try {
+        return await client.call(
+          timed,
+          signal,
+          (message) => fromBinary(HealthCheckReplySchema, message).version,
+        );
+      } catch (error) {
+        // Asked after the first failure: no further attempt makes a REST port speak gRPC.
+        if (signal.aborted || !(await otherProtocolAt('rest', settings))) throw error;
+        throw new ToolError(
+          'qdrant',
+          `Cannot reach Qdrant over gRPC: ${url.host} is Qdrant's REST port. Use --http, or port 6334.`,
+          { cause: error },
+        );
+      }
     }
+    return retry(attempt, signal, settings.retryPolicy ?? BRISK, settings.onRetry);
   }
 
   async function listCollections(signal: AbortSignal): Promise<readonly string[]> {

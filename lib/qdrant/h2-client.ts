@@ -7,12 +7,14 @@ import { connectionError, deadlineError, grpcStatusError, unexpectedAnswer } fro
 import { MAX_ANSWER_BYTES } from './transport.ts';
 
 /**
- * Bytes of one answer that may be under way unasked. The default of 64 KiB costs a third of the rate: the
- * server would wait for a window update after every 64 KiB.
+ * Bytes of one answer that may be under way unasked, and of all answers of a connection together. The default of
+ * 64 KiB costs a third of the rate: the server would wait for a window update after every 64 KiB. Nothing waits
+ * in these windows: what arrives is taken at once, so that memory is bounded by the requests in flight.
+ *
+ * The two have to be equal: Bun 1.4.5 asks for more of an answer only when half of what setLocalWindowSize() was
+ * given has come, and never for one whose own window is smaller (https://github.com/oven-sh/bun/pull/40180).
  */
-const STREAM_WINDOW_BYTES = 16 * 1024 * 1024;
-/** The same for the whole connection: several answers at once. */
-const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
+const WINDOW_BYTES = 64 * 1024 * 1024;
 /** Length of the prefix of a gRPC message: one flag byte and a big-endian u32. */
 const PREFIX_BYTES = 5;
 /** Receive buffers that are kept for the next answer; further ones are left to the garbage collector. */
@@ -82,7 +84,7 @@ export class H2Client {
     const { url, caCertificate } = this.#settings;
     return new Promise((resolve, reject) => {
       const session = http2.connect(url.origin, {
-        settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+        settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
         ...(caCertificate === undefined ? {} : { ca: [...tls.getCACertificates('default'), caCertificate] }),
       });
       const timer = setTimeout(() => {
@@ -103,7 +105,7 @@ export class H2Client {
       // The first SETTINGS frame, not the TCP connection, says that the other side speaks HTTP/2.
       session.once('remoteSettings', () => {
         clearTimeout(timer);
-        session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+        session.setLocalWindowSize(WINDOW_BYTES);
         resolve(session);
       });
     });

@@ -149,14 +149,15 @@ export function connectionError(
   const code = errorCode(error);
   const found = FOUND[code];
   const isCertificate = found === undefined && /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL/.test(code);
-  const remedy: Remedy = isCertificate || (!contacted && OTHER_PROTOCOL.has(code)) ? 'none' : 'again';
+  const remedy: Remedy = isCertificate || (!contacted && FINAL_AT_FIRST.has(code)) ? 'none' : 'again';
   const sentence = isCertificate
     ? `the certificate of ${url.host} is not trusted (${messageOf(error)}). For a private authority use --ca-cert FILE.`
     : (found?.(url) ?? `the connection to ${url.host} failed (${messageOf(error)}).`);
   return new ToolError('qdrant', `Cannot ${call.purpose}: ${sentence}`, { cause: error, remedy });
 }
 
-const OTHER_PROTOCOL = new Set(['Malformed_HTTP_Response', 'EPROTO']);
+/** What does not pass by itself before a server has answered at all. */
+const FINAL_AT_FIRST = new Set(['Malformed_HTTP_Response', 'EPROTO', 'ENOTFOUND']);
 
 const FOUND: Readonly<Record<string, ((url: URL) => string) | undefined>> = {
   ECONNREFUSED: (url) => `nothing listens on ${url.host}. Check QDRANT_URL; REST is usually port 6333.`,

@@ -12,13 +12,15 @@ export function sizeError(key: string, found: number, wanted: number): ToolError
 /** What the system's codes mean to people. Errors that are none of the system's (the body's) pass. */
 export function fileError(key: string, error: unknown): unknown {
   if (error instanceof ToolError) return error;
-  const text = textOf(codeOf(error), dirname(key));
+  const text = systemProblem(error, dirname(key));
   return text === undefined
     ? error
     : new ToolError('store', `Cannot write "${key}": ${text}.`, { cause: error });
 }
 
-function textOf(code: string | undefined, folder: string): string | undefined {
+/** What the system's code says of something in `folder`, in words; undefined where it is none of the system's. */
+export function systemProblem(error: unknown, folder: string): string | undefined {
+  const code = codeOf(error);
   switch (code) {
     case 'ENOSPC':
       return 'the disk is full (ENOSPC)';

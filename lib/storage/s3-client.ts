@@ -56,11 +56,20 @@ export interface StoredPart {
   readonly rawEtag: string;
   readonly etag: string;
   readonly plainTag: boolean;
+  /** The CRC-32 that the store computed, in base64; undefined where it does not know such checksums. */
+  readonly crc32: string | undefined;
 }
 
 export interface CompletedPart {
   readonly number: number;
   readonly rawEtag: string;
+  readonly crc32: string | undefined;
+}
+
+/** What the store is to check a body against, in base64; one of the two or both. */
+export interface BodyCheck {
+  readonly md5?: string;
+  readonly crc32?: string;
 }
 
 /** What an export needs of S3, one attempt a call; every rejection is a ToolError (s3-errors.ts). */
@@ -69,14 +78,14 @@ export interface S3Calls {
   head(key: string, limits: Limits): Promise<StoredObject | undefined>;
   /** Resolves to the entity tag without quotes, '' where the store gave none. */
   putWhole(key: string, body: Uint8Array, md5: string, condition: Condition, limits: Limits): Promise<string>;
-  /** Resolves to the UploadId. */
-  createUpload(key: string, limits: Limits): Promise<string>;
+  /** Resolves to the UploadId. With `crc32` every part must carry its CRC-32. */
+  createUpload(key: string, crc32: boolean, limits: Limits): Promise<string>;
   putPart(
     key: string,
     uploadId: string,
     number: number,
     body: Uint8Array,
-    md5: string,
+    check: BodyCheck,
     limits: Limits,
   ): Promise<StoredPart>;
   completeUpload(
@@ -129,9 +138,14 @@ export function s3Calls(address: S3Address, words: (key: string) => StoreWords):
         );
         return unquoted(answer.ETag);
       }),
-    createUpload: (key, limits) =>
+    createUpload: (key, crc32, limits) =>
       send(key, limits, async (abortSignal) => {
-        const command = new CreateMultipartUploadCommand({ Bucket, Key: key, ContentType: CONTENT_TYPE });
+        const command = new CreateMultipartUploadCommand({
+          Bucket,
+          Key: key,
+          ContentType: CONTENT_TYPE,
+          ...(crc32 ? { ChecksumAlgorithm: 'CRC32', ChecksumType: 'COMPOSITE' } : {}),
+        });
         const { UploadId } = await client.send(command, { abortSignal });
         if (UploadId === undefined || UploadId === '') {
           throw new ToolError(
@@ -141,7 +155,7 @@ export function s3Calls(address: S3Address, words: (key: string) => StoreWords):
         }
         return UploadId;
       }),
-    putPart: (key, uploadId, number, body, md5, limits) =>
+    putPart: (key, uploadId, number, body, check, limits) =>
       send(key, limits, async (abortSignal) => {
         const answer = await client.send(
           new UploadPartCommand({
@@ -150,7 +164,8 @@ export function s3Calls(address: S3Address, words: (key: string) => StoreWords):
             UploadId: uploadId,
             PartNumber: number,
             Body: body,
-            ContentMD5: md5,
+            ...(check.md5 === undefined ? {} : { ContentMD5: check.md5 }),
+            ...(check.crc32 === undefined ? {} : { ChecksumCRC32: check.crc32 }),
           }),
           { abortSignal },
         );
@@ -158,7 +173,12 @@ export function s3Calls(address: S3Address, words: (key: string) => StoreWords):
           const text = `${words(key).failed}: the store answered part ${number} without an ETag.`;
           throw new ToolError('store', text, { remedy: 'again' });
         }
-        return { rawEtag: answer.ETag, etag: unquoted(answer.ETag), plainTag: isPlain(answer) };
+        return {
+          rawEtag: answer.ETag,
+          etag: unquoted(answer.ETag),
+          plainTag: isPlain(answer),
+          crc32: answer.ChecksumCRC32,
+        };
       }),
     completeUpload: (key, uploadId, parts, condition, limits) =>
       send(key, limits, async (abortSignal) => {
@@ -168,7 +188,11 @@ export function s3Calls(address: S3Address, words: (key: string) => StoreWords):
             Key: key,
             UploadId: uploadId,
             MultipartUpload: {
-              Parts: parts.map((part) => ({ PartNumber: part.number, ETag: part.rawEtag })),
+              Parts: parts.map(({ number, rawEtag, crc32 }) => ({
+                PartNumber: number,
+                ETag: rawEtag,
+                ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }),
+              })),
             },
             ...conditionFields(condition),
           }),
@@ -217,8 +241,8 @@ function makeClient(address: S3Address): S3Client {
     // No requestTimeout here: it rejects without ending the request. `attempt` below cuts it.
     requestHandler: new FetchHttpHandler(),
   });
-  // A body is signed by its SHA-256 otherwise, most of the SDK's CPU. Our own Content-MD5 is a signed header,
-  // so the store still checks every byte of what it takes, over plain HTTP too.
+  // A body is signed by its SHA-256 otherwise, most of the SDK's CPU. Our own checksum is a signed header, so
+  // the store still checks every byte of what it takes, over plain HTTP too.
   // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
   client.middlewareStack.add(
     (next) => (args) => {

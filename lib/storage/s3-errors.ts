@@ -48,7 +48,7 @@ const REGION_CODES: ReadonlySet<string> = new Set([
   'IllegalLocationConstraintException',
 ]);
 /** Codes with which stores that do not know conditional writes refuse the header. */
-const NO_CONDITION_CODES: ReadonlySet<string> = new Set([
+const UNKNOWN_HEADER_CODES: ReadonlySet<string> = new Set([
   'NotImplemented',
   'InvalidArgument',
   'InvalidRequest',
@@ -84,9 +84,9 @@ export function isConflict(error: unknown): boolean {
 }
 
 /** The store does not know the condition, whatever the state of the object. */
-export function refusesCondition(error: unknown): boolean {
+export function refusesHeader(error: unknown): boolean {
   const { status, code } = failureOf(error);
-  return status === 501 || (status === 400 && code !== undefined && NO_CONDITION_CODES.has(code));
+  return status === 501 || (status === 400 && code !== undefined && UNKNOWN_HEADER_CODES.has(code));
 }
 
 function remedyOf({ status, code }: Failure): Remedy {
@@ -116,6 +116,13 @@ function explain(
   if (code === 'CredentialsProviderError') {
     return { code: 'usage', text: `no credentials were found. Set ${names.keys}.` };
   }
+  // The SDK's own, and without a code: nobody has said where the store is.
+  if (messageOf(thrown) === 'Region is missing') {
+    return {
+      code: 'usage',
+      text: `neither a store nor a region was named. Set ${names.keys} and AWS_REGION.`,
+    };
+  }
   if (code === 'InvalidBucketName') {
     return { code: 'usage', text: `"${words.bucket}" is not a bucket name (${found}). Check R2_BUCKET.` };
   }
@@ -124,7 +131,8 @@ function explain(
       `there is no bucket "${words.bucket}" at ${at} (${found}). Check R2_BUCKET${names.andEndpoint}.`,
     );
   }
-  if (code === 'InvalidAccessKeyId' || status === 401) {
+  // The last is versitygw's.
+  if (code === 'InvalidAccessKeyId' || status === 401 || code === 'XAdminUserNotFound') {
     return store(`${at} does not know the access key (${found}). Check ${names.id}.`);
   }
   if (code === 'SignatureDoesNotMatch') {
@@ -146,13 +154,36 @@ function explain(
   }
   if (status === undefined && code !== undefined) {
     return store(
-      `no connection to ${at} (${code}: ${messageOf(thrown)}). Check the network${names.andEndpoint}.`,
+      words.endpoint === undefined
+        ? `no connection to ${at} (${code}). Check the network.`
+        : connectionText(code, words.endpoint, thrown),
     );
   }
   if (code === undefined && status !== undefined && status < 500) {
     return store(`${at} does not answer like an S3 service (HTTP ${status})${names.check}.`);
   }
   return store(found === '' ? `${messageOf(thrown)}` : `the store answered ${found}: ${messageOf(thrown)}`);
+}
+
+/** What a connection's code means, without the texts of Bun's fetch, which speak to programmers. */
+function connectionText(code: string, endpoint: string, thrown: unknown): string {
+  switch (code) {
+    case 'ECONNREFUSED':
+      return `nothing listens on ${endpoint} (${code}). Check R2_ENDPOINT.`;
+    case 'ENOTFOUND':
+      return `there is no host of the name in ${endpoint} (${code}). Check the network and R2_ENDPOINT.`;
+    case 'ECONNRESET':
+    case 'EPIPE': {
+      const tls = endpoint.startsWith('http:') ? ' If it expects TLS, use https:// in R2_ENDPOINT.' : '';
+      return `${endpoint} closed the connection (${code}).${tls}`;
+    }
+    case 'EPROTO':
+      return `${endpoint} does not speak TLS (${code}). Check R2_ENDPOINT.`;
+    default:
+      return isTlsCode(code)
+        ? `the certificate of ${endpoint} is not trusted (${code}: ${messageOf(thrown)}).`
+        : `no connection to ${endpoint} (${code}: ${messageOf(thrown)}). Check the network and R2_ENDPOINT.`;
+  }
 }
 
 function namesOf(words: StoreWords) {

@@ -1,13 +1,13 @@
 import { messageOf, ToolError } from '../errors.ts';
 import { type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
 import type { Condition, Limits, S3Calls, StoredObject } from './s3-client.ts';
-import { failureOf, isConflict, refusesCondition } from './s3-errors.ts';
+import { failureOf, isConflict, refusesHeader } from './s3-errors.ts';
 
 /** What was sent, and so what has to be found under the key. */
 export interface Expected {
   readonly bytes: number;
-  /** The entity tag that S3 computes from these bytes. */
-  readonly etag: string;
+  /** The entity tag that S3 computes from these bytes; undefined where the store's tags are of another kind. */
+  readonly etag: string | undefined;
 }
 
 export interface Publication {
@@ -68,7 +68,7 @@ export async function publishOn(
   try {
     return await sent(condition);
   } catch (error) {
-    if (condition.kind === 'none' || !refusesCondition(error)) throw error;
+    if (condition.kind === 'none' || !refusesHeader(error)) throw error;
     return await sent({ kind: 'none' });
   }
 }
@@ -78,7 +78,13 @@ export async function isPublished(expected: Expected, to: Publication): Promise<
   const limits = cleanupLimits(to);
   try {
     const found = await retry(() => to.calls.head(to.key, limits), limits.signal, SETTLING);
-    return found !== undefined && found.bytes === expected.bytes && found.etag === expected.etag;
+    // Without a tag that tells something about the bytes, nothing is proven.
+    return (
+      found !== undefined &&
+      expected.etag !== undefined &&
+      found.bytes === expected.bytes &&
+      found.etag === expected.etag
+    );
   } catch {
     return false;
   }
@@ -105,7 +111,7 @@ export async function verify(answered: string, expected: Expected, to: Publicati
   try {
     found = await retry(() => mustHead(to), to.limits.signal, SETTLING);
   } catch (error) {
-    if (answered === expected.etag) return answered;
+    if (answered !== '' && answered === expected.etag) return answered;
     throw new ToolError(
       'store',
       `Wrote ${to.location} but could not read back its size and ETag to compare them: ${messageOf(error)}`,
@@ -117,7 +123,7 @@ export async function verify(answered: string, expected: Expected, to: Publicati
   throw new ToolError(
     'integrity',
     `${to.location} is not what was sent: ${found.bytes} bytes with ETag ${found.etag} are there, ` +
-      `${expected.bytes} bytes with ETag ${expected.etag} were sent. Another writer may have replaced it; export again.`,
+      `${expected.bytes} bytes with ETag ${expected.etag ?? 'unknown'} were sent. Another writer may have replaced it; export again.`,
   );
 }
 
@@ -133,7 +139,7 @@ export function looksLikeMd5(etag: string): boolean {
 }
 
 function isComparable(found: StoredObject, expected: Expected): boolean {
-  if (!found.plainTag) return false;
+  if (!found.plainTag || expected.etag === undefined) return false;
   const [md5 = '', parts] = found.etag.split('-');
   // A store that kept its own way of cutting (or none) tells nothing about these bytes.
   return looksLikeMd5(md5) && parts === expected.etag.split('-')[1];

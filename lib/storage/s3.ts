@@ -1,8 +1,8 @@
 import { abortReason, ToolError } from '../errors.ts';
 import { BRISK, PATIENT, type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
+import { base64Of, hexOf, md5Of } from './s3-checksums.ts';
 import { type Condition, type S3Address, s3Calls } from './s3-client.ts';
 import type { StoreWords } from './s3-errors.ts';
-import { base64Of, hexOf, md5Of } from './s3-md5.ts';
 import { putParts, removeUpload } from './s3-multipart.ts';
 import { partPool, planParts } from './s3-parts.ts';
 import {
@@ -61,7 +61,7 @@ const CHECK_MS = 10_000;
  * A bucket of Cloudflare R2 or any S3 service. Keys are given to it whole, prefix included.
  *
  * `put` uploads in equal parts, or with one request what fits a part; every part is checked by the store
- * (Content-MD5) and the object afterwards by size and entity tag. The request that publishes is the point of
+ * (CRC-32, or Content-MD5) and the object afterwards by size and entity tag. The request that publishes is the point of
  * no return: it is not cut when the signal aborts, but given `graceMs`, and if the object is then there, `put`
  * resolves although the run was cancelled.
  */
@@ -79,7 +79,7 @@ export function s3Destination(settings: S3Settings): Destination {
     const timeoutMs = Math.min(CHECK_MS, patience.requestMs);
     const limits = { signal, timeoutMs, graceMs: patience.graceMs };
     const uploadId = await retry(
-      () => calls.createUpload(key, limits),
+      () => calls.createUpload(key, false, limits),
       signal,
       settings.retryPolicy ?? BRISK,
     );

@@ -109,12 +109,13 @@ function supportedVectors(shape: CollectionShape): readonly VectorSpec[] {
   const [first, ...others] = shape.vectors;
   const whole = others.length === 0 && (first === undefined || (first.kind === 'dense' && first.name === ''));
   if (whole && first !== undefined && shape.sharding === 'auto') return [first];
-  const found =
-    shape.sharding === 'custom'
-      ? 'custom sharding'
-      : first === undefined
-        ? 'no vector'
-        : shape.vectors.map((spec) => describe(spec)).join(', ');
+  if (shape.sharding === 'custom') {
+    throw new ToolError(
+      'format',
+      `Cannot export collection \`${shape.name}\` whole: its points lie under shard keys of its own (custom sharding), which this version does not read.`,
+    );
+  }
+  const found = first === undefined ? 'no vector' : shape.vectors.map((spec) => describe(spec)).join(', ');
   throw new ToolError(
     'format',
     `Cannot export collection \`${shape.name}\` whole: it has ${found}, and this version writes only collections with one unnamed dense vector.`,

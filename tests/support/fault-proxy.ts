@@ -44,6 +44,8 @@ export type Fault =
   | { readonly kind: 'corruptBody' }
   /** Another entity tag in the answer's header or body. */
   | { readonly kind: 'wrongEtag' }
+  /** The answer does not have the checksum that the store computed: as from one that ignores the header. */
+  | { readonly kind: 'noChecksum' }
   /** The answer's entity tag is empty. */
   | { readonly kind: 'emptyEtag' }
   /** Status 200 with an error in the body, as S3 does on Complete; the store never sees the request. */
@@ -231,6 +233,11 @@ function errorXml(code: string, message: string): string {
 
 /** Same length for 'wrongEtag'; the body of an 'emptyEtag' answer is padded, so that Content-Length holds. */
 function changedEtag(response: Buffer, fault: Fault | undefined): Buffer {
+  if (fault?.kind === 'noChecksum') {
+    const text = response.toString('latin1');
+    // Another name of the same length: the answer stays as long as it was.
+    return Buffer.from(text.replace(/^x-amz-checksum-/gim, 'x-not-checksum-'), 'latin1');
+  }
   if (fault?.kind !== 'wrongEtag' && fault?.kind !== 'emptyEtag') return response;
   const text = response.toString('latin1');
   const wrong = fault.kind === 'wrongEtag';

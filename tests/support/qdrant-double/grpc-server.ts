@@ -8,16 +8,23 @@ import { type GrpcRefusal, refuse, sendAnswer } from './grpc-sending.ts';
 import { authorise, type RunningServer, type ServerContext } from './server-context.ts';
 import { ServiceError } from './service-error.ts';
 
+/**
+ * Megabytes of answers that may wait in a session. From the default of 10 on, node refuses new requests of the
+ * session (ENHANCE_YOUR_CALM), which a Qdrant never does.
+ */
+const SESSION_MEGABYTES = 4096;
+
 /** Lets uploads of many ids come in one go; the default of 64 KiB makes a client wait for every window. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
 export async function startGrpcServer(context: ServerContext): Promise<RunningServer> {
   const settings = { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: 1024 };
+  const options = { settings, maxSessionMemory: SESSION_MEGABYTES };
   const { tls } = context;
   const server =
     tls === undefined
-      ? http2.createServer({ settings })
-      : http2.createSecureServer({ settings, key: tls.key, cert: tls.cert, allowHTTP1: false });
+      ? http2.createServer(options)
+      : http2.createSecureServer({ ...options, key: tls.key, cert: tls.cert, allowHTTP1: false });
   // A session keeps its socket to itself, and destroy() closes it too gently to look like a broken network.
   const sessions = new Map<Http2Session, Socket>();
   let newest: Socket | undefined;

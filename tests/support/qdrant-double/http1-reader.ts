@@ -52,6 +52,8 @@ export class Http1Reader {
     const end = bytes.indexOf(HEAD_END);
     if (end < 0) {
       if (bytes.length > HEAD_LIMIT) throw new Error('the request head does not end');
+      // A TLS handshake, say: real servers do not wait for the rest of that either.
+      if (!/^[A-Z]/.test(bytes.toString('latin1', 0, 1))) throw new Error('not an HTTP/1.1 request');
       return undefined;
     }
     this.#replace(bytes.subarray(end + HEAD_END.length));

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'bun';
 import { ByteWriter, releaseBuffer } from './byte-writer.ts';
 import type { Fault } from './fault.ts';
@@ -140,11 +141,9 @@ export class RestConnection {
   }
 }
 
-const REASONS: Readonly<Record<number, string>> = { 200: 'OK', 404: 'Not Found', 429: 'Too Many Requests' };
-
 function head(answer: RestAnswer, length: number, keepAlive: boolean): Buffer {
   const { contentEncoding, contentType, retryAfterSeconds, status } = answer;
-  let text = `HTTP/1.1 ${status} ${REASONS[status] ?? 'Status'}\r\ncontent-length: ${length}\r\n`;
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Status'}\r\ncontent-length: ${length}\r\n`;
   if (contentType !== undefined) text += `content-type: ${contentType}\r\n`;
   if (contentEncoding !== undefined) text += `content-encoding: ${contentEncoding}\r\n`;
   if (retryAfterSeconds !== undefined) text += `retry-after: ${retryAfterSeconds}\r\n`;

@@ -105,7 +105,8 @@ describe('resolveFlags()', () => {
   ] as const)('takes --%s from %d to %d and nothing else', (name, min, max) => {
     expect(read([`--${name}=${min}`]).values[name]).toBe(min);
     expect(read([`--${name}=${max}`]).values[name]).toBe(max);
-    const wanted = `a whole number from ${min} to ${max.toLocaleString('en-US')} is wanted.`;
+    const or = name === 'retrieve-batch' ? ', or auto,' : '';
+    const wanted = `a whole number from ${min} to ${max.toLocaleString('en-US')}${or} is wanted.`;
     for (const wrong of [
       String(min - 1),
       String(max + 1),

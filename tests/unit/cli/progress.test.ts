@@ -191,6 +191,21 @@ describe('Progress elsewhere', () => {
     }
   });
 
+  test('leaves it to a first contact to say why it failed, unless that takes longer or --verbose', () => {
+    const notice = { error: new ToolError('qdrant', 'No answer.'), attempt: 1, waitMs: 200 };
+    const line = 'Retrying: No answer. Attempt 2 follows in 0.2s.\n';
+    for (const [verbose, wait, written] of [
+      [false, 500, []],
+      [true, 500, [line]],
+      [false, 10_000, [line]],
+    ] as const) {
+      const run = start({ isTerminal: false, verbose });
+      run.pass(wait);
+      run.progress.show({ kind: 'retry', notice });
+      expect(run.written.filter((text) => text.startsWith('Retrying'))).toEqual([...written]);
+    }
+  });
+
   test('says once in 5 s that requests are retried, each time with --verbose', () => {
     const notice = { error: new ToolError('qdrant', 'Qdrant answered 503.'), attempt: 1, waitMs: 2_000 };
     for (const [verbose, lines] of [

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import {
   isConflict,
   isThrottle,
-  refusesCondition,
+  refusesHeader,
   type StoreWords,
   s3Error,
 } from '../../../lib/storage/s3-errors.ts';
@@ -75,6 +75,33 @@ describe('s3Error()', () => {
     expect(error.message).toMatch(/R2_ACCESS_KEY_ID.*AWS_ACCESS_KEY_ID/);
   });
 
+  for (const [thrown, sentence] of [
+    [
+      broken('ECONNREFUSED'),
+      'nothing listens on https://store.example.com (ECONNREFUSED). Check R2_ENDPOINT.',
+    ],
+    [broken('ECONNRESET'), 'https://store.example.com closed the connection (ECONNRESET).'],
+    [broken('EPROTO'), 'https://store.example.com does not speak TLS (EPROTO). Check R2_ENDPOINT.'],
+    [
+      broken('CERT_HAS_EXPIRED'),
+      'the certificate of https://store.example.com is not trusted (CERT_HAS_EXPIRED: some text).',
+    ],
+    [
+      answer(404, 'XAdminUserNotFound'),
+      'https://store.example.com does not know the access key (404 XAdminUserNotFound). Check R2_ACCESS_KEY_ID.',
+    ],
+  ] as const) {
+    test(`s3Error() tells what ${nameOf(thrown)} means`, () => {
+      expect(s3Error(thrown, words).message).toBe(`Cannot write s3://b/k: ${sentence}`);
+    });
+  }
+
+  test('s3Error() names what to set when neither a store nor a region was', () => {
+    const error = s3Error(new Error('Region is missing'), { ...words, endpoint: undefined, ownKeys: false });
+    expect(error.code).toBe('usage');
+    expect(error.message).toContain('neither a store nor a region was named. Set R2_ACCESS_KEY_ID');
+  });
+
   test('s3Error() keeps its cause', () => {
     const cause = answer(500);
     expect(s3Error(cause, words).cause).toBe(cause);
@@ -90,15 +117,15 @@ test('isThrottle() knows a store that asks to slow down from one that is broken'
   }
 });
 
-test('isConflict() and refusesCondition() are never true of the same answer', () => {
+test('isConflict() and refusesHeader() are never true of the same answer', () => {
   for (const thrown of [answer(412), answer(409, 'ConditionalRequestConflict'), answer(404, 'NoSuchKey')]) {
-    expect([isConflict(thrown), refusesCondition(thrown)]).toEqual([true, false]);
+    expect([isConflict(thrown), refusesHeader(thrown)]).toEqual([true, false]);
   }
   for (const thrown of [answer(501), answer(501, 'NotImplemented'), answer(400, 'InvalidArgument')]) {
-    expect([isConflict(thrown), refusesCondition(thrown)]).toEqual([false, true]);
+    expect([isConflict(thrown), refusesHeader(thrown)]).toEqual([false, true]);
   }
   for (const thrown of [answer(400), answer(400, 'InvalidPart'), answer(404, 'NoSuchUpload')]) {
-    expect([isConflict(thrown), refusesCondition(thrown)]).toEqual([false, false]);
+    expect([isConflict(thrown), refusesHeader(thrown)]).toEqual([false, false]);
   }
 });
 

@@ -15,3 +15,10 @@ export function base64Of(digest: Uint8Array): string {
 export function etagOfParts(digests: readonly Uint8Array[]): string {
   return `${hexOf(md5Of(Buffer.concat(digests)))}-${digests.length}`;
 }
+
+/** CRC-32 of a part in base64, big-endian: S3's x-amz-checksum-crc32. */
+export function crc32Of(bytes: Uint8Array): string {
+  const digest = Buffer.alloc(4);
+  digest.writeUInt32BE(Bun.hash.crc32(bytes));
+  return digest.toString('base64');
+}
