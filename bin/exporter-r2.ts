@@ -1,4 +1,5 @@
 #!/usr/bin/env -S bun --no-env-file
+import { requireBun } from '../lib/cli/bun-version.ts';
 import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../lib/cli/flags.ts';
 import { parseArguments } from '../lib/cli/parse-flags.ts';
 import { type Run, runProgram } from '../lib/cli/run.ts';
@@ -17,6 +18,7 @@ async function main(run: Run): Promise<void> {
   if (run.has('--help', '-h')) return run.print((await import('../lib/cli/help.ts')).exporterR2Help());
   if (run.has('--version')) return run.print(`${TOOL.name} ${TOOL.version}\n`);
 
+  requireBun(Bun.version);
   const args = parseArguments(run.argv, EXPORTER_R2_FLAGS, LATER_FLAGS);
   const envFile = args.get('env-file');
   const environment = run.environment(typeof envFile === 'string' ? envFile : undefined);

@@ -12,6 +12,12 @@ export interface RetryPolicy {
 /** About 45 s of patience on average: a server restarted or a store gone for half a minute is survived. */
 export const PATIENT: RetryPolicy = { attempts: 10, baseMs: 250, capMs: 30_000 };
 
+/**
+ * Pauses that the server itself asked for do not count as attempts, or a rate limit would end a long run; but
+ * a server that asks for ever is not waited for: at a minute each, this is two hours for one request.
+ */
+const MOST_TOLD_PAUSES = 120;
+
 /** For a first contact, where a wrong address should be told at once: about a second. */
 export const BRISK: RetryPolicy = { attempts: 3, baseMs: 250, capMs: 1_000 };
 
@@ -33,15 +39,20 @@ export async function retry<T>(
   policy: RetryPolicy = PATIENT,
   onRetry?: (notice: RetryNotice) => void,
 ): Promise<T> {
-  for (let made = 1; ; made++) {
+  let made = 0;
+  let told = 0;
+  for (;;) {
     if (signal.aborted) throw abortReason(signal);
     try {
       return await attempt();
     } catch (error) {
       if (signal.aborted) throw abortReason(signal);
-      if (!(error instanceof ToolError) || error.remedy !== 'again' || made >= policy.attempts) throw error;
-      const waitMs = pauseMs(error, made, policy);
-      onRetry?.({ error, attempt: made, waitMs });
+      if (!(error instanceof ToolError) || error.remedy !== 'again') throw error;
+      if (error.retryAfterMs === undefined) made++;
+      else told++;
+      if (made >= policy.attempts || told > MOST_TOLD_PAUSES) throw error;
+      const waitMs = pauseMs(error, Math.max(1, made), policy);
+      onRetry?.({ error, attempt: made + told, waitMs });
       await sleep(waitMs, signal);
     }
   }

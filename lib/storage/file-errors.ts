@@ -10,12 +10,14 @@ export function sizeError(key: string, found: number, wanted: number): ToolError
 }
 
 /** What the system's codes mean to people. Errors that are none of the system's (the body's) pass. */
-export function fileError(key: string, error: unknown): unknown {
+export function fileError(key: string, error: unknown, whenFull?: string): unknown {
   if (error instanceof ToolError) return error;
   const text = systemProblem(error, dirname(key));
+  const isFull = ['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '');
+  const advice = isFull && whenFull !== undefined ? ` ${whenFull}` : '';
   return text === undefined
     ? error
-    : new ToolError('store', `Cannot write "${key}": ${text}.`, { cause: error });
+    : new ToolError('store', `Cannot write "${key}": ${text}.${advice}`, { cause: error });
 }
 
 /** What the system's code says of something in `folder`, in words; undefined where it is none of the system's. */

@@ -12,6 +12,8 @@ export interface FileSettings {
    * and then deleted can do without.
    */
   readonly durable?: boolean;
+  /** What to do about a disk that is full: a sentence for the end of the error. */
+  readonly whenFull?: string;
 }
 
 /** Chunks below this are gathered, larger ones are written as they are, without a copy. */
@@ -38,18 +40,22 @@ export function fileDestination(settings: FileSettings = {}): Destination {
       await part.handle.close();
       await onDisk(key, unlink(part.path));
     },
-    put: (request) => putFile(request, durable),
+    put: (request) => putFile(request, durable, settings.whenFull),
   };
 }
 
-async function putFile(request: PutRequest, durable: boolean): Promise<Receipt> {
+async function putFile(
+  request: PutRequest,
+  durable: boolean,
+  whenFull: string | undefined,
+): Promise<Receipt> {
   const { key, body, signal } = request;
   const { target, part } = await begin(key, signal).catch(async (error) => {
     await body.cancel(error).catch(() => {});
     throw error;
   });
   try {
-    const bytes = await writeAll(part.handle, request);
+    const bytes = await writeAll(part.handle, request, whenFull);
     await onDisk(key, settle(part.handle, key, bytes, durable));
     if (signal.aborted) throw abortReason(signal);
     await onDisk(key, rename(part.path, target));
@@ -77,23 +83,27 @@ async function settle(handle: FileHandle, key: string, bytes: number, durable: b
 }
 
 /** Errors of the disk become ToolErrors; those of the body pass as they are. */
-async function onDisk<T>(key: string, work: Promise<T>): Promise<T> {
+async function onDisk<T>(key: string, work: Promise<T>, whenFull?: string): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw fileError(key, error);
+    throw fileError(key, error, whenFull);
   }
 }
 
 /** Each write is awaited before the next read: that is the back-pressure, and keeps the chunk valid. */
-async function writeAll(handle: FileHandle, { key, body, signal, onProgress }: PutRequest): Promise<number> {
+async function writeAll(
+  handle: FileHandle,
+  { key, body, signal, onProgress }: PutRequest,
+  whenFull: string | undefined,
+): Promise<number> {
   const gathered = new Uint8Array(GATHER_BYTES);
   let held = 0;
   let total = 0;
   const write = async (bytes: Uint8Array) => {
     // A write may be short, for example when the disk is nearly full; the next one then says why.
     for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await onDisk(key, handle.write(bytes, done, bytes.length - done));
+      const { bytesWritten } = await onDisk(key, handle.write(bytes, done, bytes.length - done), whenFull);
       if (bytesWritten === 0) throw new ToolError('store', `Cannot write "${key}": the disk took no bytes.`);
       done += bytesWritten;
     }

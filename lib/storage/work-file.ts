@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, ToolError } from '../errors.ts';
 import { fileDestination, fileStream } from './file.ts';
-import { codeOf, systemProblem } from './file-errors.ts';
-import type { Destination, WorkFile } from './storage.ts';
+import { systemProblem } from './file-errors.ts';
+import type { WorkFile } from './storage.ts';
 
 /** A file in a folder of this run's own, so that two runs of one collection do not meet in it. */
 export async function createWorkFile(workFolder: string, name: string): Promise<WorkFile> {
@@ -21,26 +21,15 @@ export async function createWorkFile(workFolder: string, name: string): Promise<
   return {
     path,
     // What a crash of the machine leaves of it is of no use: nothing waits for the disk.
-    destination: advising(fileDestination({ durable: false })),
+    destination: fileDestination({
+      durable: false,
+      whenFull: 'Set OUTPUT_TEMP_FOLDER to a folder with more room, or use --stream-upload.',
+    }),
     open: () => fileStream(path),
     async remove() {
       await rm(folder, { recursive: true, force: true });
       // The collection's folder and the tool's go as well, unless another run has something in them.
       for (const parent of [workFolder, dirname(workFolder)]) await rmdir(parent).catch(() => {});
     },
-  };
-}
-
-/** Who runs out of disk for a file that nobody asked for is told how to do without it. */
-function advising(destination: Destination): Destination {
-  return {
-    ...destination,
-    put: (request) =>
-      destination.put(request).catch((error: unknown) => {
-        const isFull = error instanceof ToolError && ['ENOSPC', 'EDQUOT'].includes(codeOf(error.cause) ?? '');
-        if (!isFull) throw error;
-        const advice = 'Set OUTPUT_TEMP_FOLDER to a folder with more room, or use --stream-upload.';
-        throw new ToolError(error.code, `${error.message} ${advice}`, { cause: error.cause });
-      }),
   };
 }

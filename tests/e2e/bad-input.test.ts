@@ -352,7 +352,7 @@ describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
       const answered = protocol === 'grpc' ? 'PERMISSION_DENIED' : '403 Forbidden';
       await expectRefusal(args, {
         code: 10,
-        error: `Cannot retrieve 28 points from id 0: Qdrant answered ${answered} ("Forbidden"). QDRANT_API_KEY needs to be allowed to read this collection.`,
+        error: `Cannot read 28 points of collection \`plain\` from id 0: Qdrant answered ${answered} ("Forbidden"). QDRANT_API_KEY needs to be allowed to read this collection.`,
       });
       expect(readdirSync(target)).toEqual(['x.parquet']);
       expect(readFileSync(join(target, 'x.parquet'), 'utf8')).toBe('of yesterday');
@@ -665,7 +665,9 @@ describe.skipIf(s3 === undefined)('exporter-r2 tells of a store that it cannot w
 });
 
 function expectOneSentence({ stderr }: ExporterResult): void {
-  expect(stderr).toMatch(/^Error: Cannot retrieve [^\n]+\("Forbidden"\)\. [^\n]+\.\n$/);
+  expect(stderr).toMatch(
+    /^Error: Cannot read 50 points of collection `large` from id \d+: [^\n]+\("Forbidden"\)\. [^\n]+\.\n$/,
+  );
 }
 
 describe('a run that fails', () => {

@@ -239,11 +239,15 @@ describe('the bytes of a file', () => {
       ['--batch-size', '3'],
     ]) {
       test(`do not depend on ${args.join(' ')}, over ${protocol}`, async () => {
-        for (const version of VERSIONS) {
-          for (const collection of ['plain', 'three shards']) {
-            const reference = await recordedFile(version, protocol, collection);
-            expectSameBytes(await exported(recordedServer(version), protocol, collection, args), reference);
-          }
+        // Of two versions and two collections, each once: the bytes are made behind what tells them apart.
+        for (const [version, collection] of [
+          ['1.16.3', 'plain'],
+          ['1.18.3', 'three shards'],
+        ] as const) {
+          expectSameBytes(
+            await exported(recordedServer(version), protocol, collection, args),
+            await recordedFile(version, protocol, collection),
+          );
         }
       });
     }
@@ -363,7 +367,8 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
     );
     expect(run).toMatchObject({ code: 0, workFiles: [] });
     expect(await server.openUploads()).toEqual([]);
-    return { run, key: `${prefix}/${encodeURIComponent(collection)}/latest.parquet` };
+    const [{ key }] = run.json().files;
+    return { run, key, prefix };
   }
 
   async function expectStored(key: string, reference: string): Promise<void> {
@@ -381,7 +386,8 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
       test(`puts the bytes of --output there in equal parts, ${way}, over ${protocol}`, async () => {
         const shape = ['--row-group-size', '1000', '--compression', 'none'];
         const reference = await exported(generated, protocol, LARGE.name, shape);
-        const { key, run } = await uploaded(generated, protocol, LARGE.name, [...args, ...shape]);
+        const { key, prefix, run } = await uploaded(generated, protocol, LARGE.name, [...args, ...shape]);
+        expect(key).toBe(`${prefix}/large/latest.parquet`);
         await expectStored(key, reference);
         const head = await server.head(key);
         expect(run.json().files).toEqual([
@@ -407,23 +413,21 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
     test(`puts small collections of any name there, ${way}`, async () => {
       for (const collection of ['plain', 'empty', 'three shards']) {
         const { key } = await uploaded(recordedServer('1.18.3'), 'grpc', collection, args);
-        const plainKey = decodeURIComponent(key);
-        await expectStored(plainKey, await recordedFile('1.18.3', 'grpc', collection));
+        await expectStored(key, await recordedFile('1.18.3', 'grpc', collection));
       }
       const name = 'ünï #1% &co';
-      const { run } = await uploaded(recordedServer('1.18.3'), 'rest', name, args);
-      const [{ key }] = run.json().files;
-      expect(key).toEndWith('/%C3%BCn%C3%AF %231%25 &co/latest.parquet');
+      const { key, prefix } = await uploaded(recordedServer('1.18.3'), 'rest', name, args);
+      expect(key).toBe(`${prefix}/%C3%BCn%C3%AF %231%25 &co/latest.parquet`);
       await expectStored(key, await recordedFile('1.18.3', 'rest', name));
     });
 
     test(`replaces the object that is there, ${way}`, async () => {
       const key = `again${args.length}/plain/latest.parquet`;
       await server.write(key, Buffer.from('what was there before'));
-      for (const collection of ['plain', 'plain']) {
+      for (let times = 1; times <= 2; times++) {
         const run = await runExporter(
           [
-            ...reading(recordedServer('1.18.3'), 'grpc', collection),
+            ...reading(recordedServer('1.18.3'), 'grpc', 'plain'),
             ...['--prefix', `again${args.length}`, ...args],
           ],
           { env: { ...DATE, ...store } },

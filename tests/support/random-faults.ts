@@ -1,0 +1,139 @@
+import type { SeenRequest, Fault as StoreFault } from './fault-proxy.ts';
+import type { Faults, Fault as QdrantFault, RequestFacts } from './qdrant-double/fault.ts';
+
+export type Random = () => number;
+
+/** How a run is disturbed. `light` is to be survived, `dead` cannot be. */
+export type Weather = 'light' | 'heavy' | 'dead';
+
+export interface Storm {
+  readonly qdrant: Faults;
+  readonly store: (request: SeenRequest) => StoreFault | undefined;
+  /** Uploads that the store began and whose id the program was never told. */
+  readonly lostUploads: () => number;
+  /** What was done to whom, for the message of a test that failed. */
+  readonly log: readonly string[];
+}
+
+export interface StormOptions {
+  readonly random: Random;
+  readonly qdrant: Weather;
+  readonly store: Weather;
+  /** The program's own patience is at work, which is too long to let the store stall. */
+  readonly patient: boolean;
+}
+
+const CHANCE: Readonly<Record<Weather, number>> = { light: 0.08, heavy: 0.45, dead: 0.1 };
+
+/** Faults by dice on both sides. */
+export function randomStorm({ random, qdrant, store, patient }: StormOptions): Storm {
+  const log: string[] = [];
+  let lost = 0;
+  let published = false;
+  let headFaults = 0;
+  // What is dead works for some requests, and then never again.
+  const qdrantDiesAt = Math.floor(random() * 20);
+  const storeDiesAt = Math.floor(random() * 8);
+  let stored = 0;
+
+  function qdrantFault(request: RequestFacts): QdrantFault | undefined {
+    if (qdrant === 'dead' && request.index >= qdrantDiesAt) {
+      return { kind: 'status', http: 401, grpc: 16, message: 'Invalid API key or JWT' };
+    }
+    return random() < CHANCE[qdrant] ? anyQdrantFault(random, patient) : undefined;
+  }
+
+  function storeFault(request: SeenRequest): StoreFault | undefined {
+    const publishes = request.operation === 'PutObject' || request.operation === 'Complete';
+    const cleansUp = request.operation === 'Abort' || request.operation === 'ListParts';
+    if (store === 'dead' && stored++ >= storeDiesAt && !cleansUp) {
+      return { kind: 'status', status: 403, code: 'AccessDenied' };
+    }
+    if (random() >= CHANCE[store]) {
+      if (publishes) published = true;
+      return undefined;
+    }
+    const fault = anyStoreFault(random, request, patient);
+    const acts = fault.kind !== 'status' && fault.kind !== 'reset' && fault.kind !== 'stall';
+    if (publishes && acts && fault.kind !== 'errorBody') {
+      // An answer is lost once; whether the object is there must then be possible to find out.
+      if (published) return undefined;
+      published = true;
+    }
+    if (published && request.operation === 'Head') {
+      if (headFaults++ >= 2) return undefined;
+      return { kind: 'reset' };
+    }
+    if (
+      request.operation === 'CreateUpload' &&
+      (fault.kind === 'resetAfter' || fault.kind === 'earlyClose')
+    ) {
+      lost++;
+    }
+    return fault;
+  }
+
+  return {
+    qdrant(request) {
+      const fault = qdrantFault(request);
+      if (fault !== undefined)
+        log.push(`qdrant ${request.index} ${request.method}: ${JSON.stringify(fault)}`);
+      return fault;
+    },
+    store(request) {
+      const fault = storeFault(request);
+      if (fault !== undefined) log.push(`store ${request.operation}: ${JSON.stringify(fault)}`);
+      return fault;
+    },
+    lostUploads: () => lost,
+    log,
+  };
+}
+
+function anyQdrantFault(random: Random, patient: boolean): QdrantFault {
+  const connection = random() < 0.3;
+  const retryAfterSeconds = patient ? 0 : Math.floor(random() * 2);
+  return oneOf<QdrantFault>(random, [
+    [4, { kind: 'reset', connection }],
+    [4, { kind: 'resetMidway', connection }],
+    [3, { kind: 'status', http: 503, grpc: 14, message: 'Service unavailable' }],
+    [2, { kind: 'status', http: 500, grpc: 13, message: 'Service internal error: try later' }],
+    [2, { kind: 'status', http: 429, grpc: 8, message: 'Rate limiting exceeded', retryAfterSeconds }],
+    [2, { kind: 'timeout' }],
+    [0.4, { kind: 'stall' }],
+    [0.4, { kind: 'stallMidway' }],
+    [3, { kind: 'earlyClose' }],
+    [0.15, { kind: 'truncated' }],
+    [1, { kind: 'oversized' }],
+    [2, { kind: 'slow', bytesPerSecond: 3_000_000 }],
+    [2, { kind: 'delay', milliseconds: 40 }],
+  ]);
+}
+
+function anyStoreFault(random: Random, { operation, bodyBytes }: SeenRequest, patient: boolean): StoreFault {
+  const tagged = operation === 'UploadPart' || operation === 'PutObject' || operation === 'Complete';
+  const when = (holds: boolean, weight: number) => (holds ? weight : 0);
+  return oneOf<StoreFault>(random, [
+    [3, { kind: 'reset' }],
+    [3, { kind: 'resetAfter' }],
+    [3, { kind: 'earlyClose' }],
+    [2, { kind: 'status', status: 500, code: 'InternalError' }],
+    [2, { kind: 'status', status: 503, code: 'SlowDown' }],
+    [1, { kind: 'status', status: 429, code: 'TooManyRequests', retryAfter: '0' }],
+    [when(!patient, 1), { kind: 'stall' }],
+    [1, { kind: 'slow', bytesPerSecond: 20_000_000 }],
+    [when(bodyBytes > 0 && operation !== 'Complete', 2), { kind: 'corruptBody' }],
+    [when(tagged, 2), { kind: 'wrongEtag' }],
+    [when(tagged, 1), { kind: 'emptyEtag' }],
+    [when(operation === 'Complete', 3), { kind: 'errorBody', code: 'InternalError' }],
+  ]);
+}
+
+function oneOf<T>(random: Random, weighted: readonly (readonly [weight: number, value: T])[]): T {
+  let left = random() * weighted.reduce((sum, [weight]) => sum + weight, 0);
+  for (const [weight, value] of weighted) {
+    left -= weight;
+    if (left < 0) return value;
+  }
+  return (weighted[0] as readonly [number, T])[1];
+}
