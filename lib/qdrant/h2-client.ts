@@ -2,9 +2,9 @@ import http2 from 'node:http2';
 import tls from 'node:tls';
 import { abortReason } from '../errors.ts';
 import { freeNow } from '../free-now.ts';
-import type { AnswerProblem, Headers, UnaryCall } from './grpc-call.ts';
+import { type Answer, AnswerReceiver, PREFIX_BYTES } from './grpc-answer.ts';
+import type { Headers, UnaryCall } from './grpc-call.ts';
 import { connectionError, deadlineError, grpcStatusError, unexpectedAnswer } from './grpc-errors.ts';
-import { MAX_ANSWER_BYTES } from './transport.ts';
 
 /**
  * Bytes of one answer that may be under way unasked, and of all answers of a connection together. The default of
@@ -15,12 +15,15 @@ import { MAX_ANSWER_BYTES } from './transport.ts';
  * given has come, and never for one whose own window is smaller (https://github.com/oven-sh/bun/pull/40180).
  */
 const WINDOW_BYTES = 64 * 1024 * 1024;
-/** Length of the prefix of a gRPC message: one flag byte and a big-endian u32. */
-const PREFIX_BYTES = 5;
 /** Receive buffers that are kept for the next answer; further ones are left to the garbage collector. */
 const KEPT_BUFFERS = 8;
 /** A kept buffer is at most this large, so that one huge answer does not stay in memory for the whole run. */
 const KEPT_BUFFER_BYTES = 16 * 1024 * 1024;
+/**
+ * A connection that nothing used for so long is not used again: whatever stands in between may have dropped it
+ * without a word, and the next request would wait in vain until its deadline. Milliseconds.
+ */
+const IDLE_MS = 30_000;
 /** How long a connection may take to be made, in milliseconds. */
 const CONNECT_MS = 10_000;
 
@@ -38,6 +41,9 @@ export interface H2ClientSettings {
 export class H2Client {
   readonly #settings: H2ClientSettings;
   #session: Promise<http2.ClientHttp2Session> | undefined;
+  /** Calls under way, and when the last one ended. */
+  #calls = 0;
+  #lastCallAt = 0;
   readonly #idle: Buffer[] = [];
 
   constructor(settings: H2ClientSettings) {
@@ -50,15 +56,27 @@ export class H2Client {
    */
   async call<T>(call: UnaryCall, signal: AbortSignal, read: (message: Buffer) => T): Promise<T> {
     if (signal.aborted) throw abortReason(signal);
-    const session = await this.#connected(call, signal);
-    const answer = await this.#exchange(session, call, signal);
+    this.#dropIdleSession();
+    this.#calls++;
     try {
-      return read(answer.buffer.subarray(0, answer.length));
+      const session = await this.#connected(call, signal);
+      const answer = await this.#exchange(session, call, signal);
+      try {
+        return read(answer.buffer.subarray(0, answer.length));
+      } finally {
+        this.#release(answer.buffer);
+      }
     } finally {
-      this.#release(answer.buffer);
+      this.#calls--;
+      this.#lastCallAt = performance.now();
     }
   }
 
+  #dropIdleSession(): void {
+    if (this.#calls === 0 && performance.now() - this.#lastCallAt > IDLE_MS) this.close();
+  }
+
+  /** Ends the connection; a further call makes a new one. */
   close(): void {
     const session = this.#session;
     this.#session = undefined;
@@ -213,62 +231,6 @@ export class H2Client {
     // The smallest goes: the larger ones serve every answer.
     this.#idle.sort((a, b) => b.length - a.length);
     freeNow(this.#idle.pop() as Buffer);
-  }
-}
-
-interface Answer {
-  readonly buffer: Buffer;
-  readonly length: number;
-}
-
-/** Puts the one message of a unary answer together from the chunks it arrives in. */
-class AnswerReceiver {
-  readonly #take: (bytes: number) => Buffer;
-  readonly #prefix = Buffer.alloc(PREFIX_BYTES);
-  #prefixLength = 0;
-  #buffer: Buffer | undefined;
-  #expected = 0;
-  #length = 0;
-  /** Bytes that arrived, prefix included. */
-  received = 0;
-
-  constructor(take: (bytes: number) => Buffer) {
-    this.#take = take;
-  }
-
-  /** Takes a chunk; returns what is wrong with the answer, if anything is. */
-  take(chunk: Buffer): AnswerProblem | undefined {
-    this.received += chunk.length;
-    let at = 0;
-    if (this.#prefixLength < PREFIX_BYTES) {
-      at = chunk.copy(this.#prefix, this.#prefixLength);
-      this.#prefixLength += at;
-      if (this.#prefixLength < PREFIX_BYTES) return undefined;
-      if (this.#prefix[0] !== 0) return { kind: 'compressed' };
-      this.#expected = this.#prefix.readUInt32BE(1);
-      if (this.#expected > MAX_ANSWER_BYTES) return { kind: 'too large', bytes: this.#expected };
-      this.#buffer = this.#take(this.#expected);
-    }
-    if (at === chunk.length) return undefined;
-    if (this.#length + chunk.length - at > this.#expected) return { kind: 'more than one message' };
-    chunk.copy(this.#buffer as Buffer, this.#length, at);
-    this.#length += chunk.length - at;
-    return undefined;
-  }
-
-  incomplete(): AnswerProblem | undefined {
-    if (this.#buffer !== undefined && this.#length === this.#expected) return undefined;
-    return { kind: 'cut off', bytes: this.received };
-  }
-
-  answer(): Answer {
-    return { buffer: this.#buffer as Buffer, length: this.#length };
-  }
-
-  abandon(): Buffer | undefined {
-    const buffer = this.#buffer;
-    this.#buffer = undefined;
-    return buffer;
   }
 }
 

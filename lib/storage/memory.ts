@@ -19,7 +19,8 @@ export function memoryDestination(): MemoryDestination {
     async put({ key, body, signal, onProgress }) {
       const chunks: Uint8Array[] = [];
       await drain(body, signal, (chunk) => {
-        chunks.push(chunk.slice());
+        // Not slice(), which of a Buffer is a view.
+        chunks.push(new Uint8Array(chunk));
         onProgress?.(chunk.length);
       });
       const bytes = Buffer.concat(chunks);
