@@ -1,8 +1,10 @@
 import { abortReason, ToolError } from './errors.ts';
 
 export interface RetryPolicy {
-  /** Requests sent in all, the first one included. */
+  /** Requests sent in all, the first one included, but for those that the server itself put off. */
   readonly attempts: number;
+  /** Most pauses that the server may ask for; 120 unless told. */
+  readonly toldPauses?: number;
   /** The first pause is a random part of this; each further one of twice as much. Milliseconds. */
   readonly baseMs: number;
   /** No pause of our own choosing is longer. Milliseconds. */
@@ -16,7 +18,7 @@ export const PATIENT: RetryPolicy = { attempts: 10, baseMs: 250, capMs: 30_000 }
  * Pauses that the server itself asked for do not count as attempts, or a rate limit would end a long run; but
  * a server that asks for ever is not waited for: at a minute each, this is two hours for one request.
  */
-const MOST_TOLD_PAUSES = 120;
+const TOLD_PAUSES = 120;
 
 /** For a first contact, where a wrong address should be told at once: about a second. */
 export const BRISK: RetryPolicy = { attempts: 3, baseMs: 250, capMs: 1_000 };
@@ -50,7 +52,7 @@ export async function retry<T>(
       if (!(error instanceof ToolError) || error.remedy !== 'again') throw error;
       if (error.retryAfterMs === undefined) made++;
       else told++;
-      if (made >= policy.attempts || told > MOST_TOLD_PAUSES) throw error;
+      if (made >= policy.attempts || told > (policy.toldPauses ?? TOLD_PAUSES)) throw error;
       const waitMs = pauseMs(error, Math.max(1, made), policy);
       onRetry?.({ error, attempt: made + told, waitMs });
       await sleep(waitMs, signal);

@@ -135,13 +135,13 @@ export function unexpectedAnswer(call: UnaryCall, url: URL, problem: AnswerProbl
   }
 }
 
-/** No connection, or one that broke. */
-export function connectionError(purpose: string, url: URL, error: unknown): ToolError {
+/** No connection, or one that broke. `contacted`: the server has spoken HTTP/2 before. */
+export function connectionError(purpose: string, url: URL, error: unknown, contacted: boolean): ToolError {
   if (error instanceof ToolError) return error;
   const code = errorCode(error);
   const known = CONNECTION_ERRORS[code];
   if (known !== undefined) {
-    return new ToolError('qdrant', `Cannot ${purpose}: ${known.found(url)}`, {
+    return new ToolError('qdrant', `Cannot ${purpose}: ${known.found(url, contacted)}`, {
       cause: error,
       remedy: known.remedy,
     });
@@ -172,7 +172,10 @@ export function connectionError(purpose: string, url: URL, error: unknown): Tool
 }
 
 const CONNECTION_ERRORS: Readonly<
-  Record<string, { readonly remedy: Remedy; readonly found: (url: URL) => string } | undefined>
+  Record<
+    string,
+    { readonly remedy: Remedy; readonly found: (url: URL, contacted: boolean) => string } | undefined
+  >
 > = {
   ECONNREFUSED: {
     remedy: 'again',
@@ -186,10 +189,13 @@ const CONNECTION_ERRORS: Readonly<
   ETIMEDOUT: { remedy: 'again', found: (url) => `${url.host} did not accept a connection in time.` },
   ECONNRESET: {
     remedy: 'again',
-    found: (url) =>
-      `the connection to ${url.host} was reset.${url.protocol === 'http:' ? ' If it expects TLS, use an https:// address.' : ''}`,
+    found: (url, contacted) => `the connection to ${url.host} was reset.${tlsHint(url, contacted)}`,
   },
 };
+
+function tlsHint(url: URL, contacted: boolean): string {
+  return contacted || url.protocol !== 'http:' ? '' : ' If it expects TLS, use an https:// address.';
+}
 
 function errorCode(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;

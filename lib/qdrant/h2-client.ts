@@ -45,6 +45,7 @@ export class H2Client {
   #calls = 0;
   #lastCallAt = 0;
   readonly #idle: Buffer[] = [];
+  #contacted = false;
 
   constructor(settings: H2ClientSettings) {
     this.#settings = settings;
@@ -94,7 +95,7 @@ export class H2Client {
     } catch (error) {
       if (signal.aborted) throw abortReason(signal);
       if (this.#session === connecting) this.#session = undefined;
-      throw connectionError(call.purpose, this.#settings.url, error);
+      throw connectionError(call.purpose, this.#settings.url, error, this.#contacted);
     }
   }
 
@@ -122,6 +123,7 @@ export class H2Client {
       session.on('close', drop);
       // The first SETTINGS frame, not the TCP connection, says that the other side speaks HTTP/2.
       session.once('remoteSettings', () => {
+        this.#contacted = true;
         clearTimeout(timer);
         session.setLocalWindowSize(WINDOW_BYTES);
         resolve(session);
@@ -181,7 +183,7 @@ export class H2Client {
         });
       } catch (error) {
         this.#forget(session);
-        fail(connectionError(call.purpose, url, error));
+        fail(connectionError(call.purpose, url, error, true));
         return;
       }
       let status: Headers = {};
@@ -198,9 +200,9 @@ export class H2Client {
         freeNow(chunk);
         if (problem !== undefined) fail(unexpectedAnswer(call, url, problem));
       });
-      stream.on('error', (error) => fail(connectionError(call.purpose, url, error)));
+      stream.on('error', (error) => fail(connectionError(call.purpose, url, error, true)));
       // A stream that was reset without an error event, or a session that went away.
-      stream.on('close', () => fail(connectionError(call.purpose, url, resetError())));
+      stream.on('close', () => fail(connectionError(call.purpose, url, resetError(), true)));
       stream.on('end', () => {
         const failure = grpcStatusError(call, url, status);
         if (failure !== undefined) return fail(failure);

@@ -152,23 +152,27 @@ export function connectionError(
   const remedy: Remedy = isCertificate || (!contacted && FINAL_AT_FIRST.has(code)) ? 'none' : 'again';
   const sentence = isCertificate
     ? `the certificate of ${url.host} is not trusted (${messageOf(error)}). For a private authority use --ca-cert FILE.`
-    : (found?.(url) ?? `the connection to ${url.host} failed (${messageOf(error)}).`);
+    : (found?.(url, contacted) ?? `the connection to ${url.host} failed (${messageOf(error)}).`);
   return new ToolError('qdrant', `Cannot ${call.purpose}: ${sentence}`, { cause: error, remedy });
 }
 
 /** What does not pass by itself before a server has answered at all. */
 const FINAL_AT_FIRST = new Set(['Malformed_HTTP_Response', 'EPROTO', 'ENOTFOUND']);
 
-const FOUND: Readonly<Record<string, ((url: URL) => string) | undefined>> = {
+const FOUND: Readonly<Record<string, ((url: URL, contacted: boolean) => string) | undefined>> = {
   ECONNREFUSED: (url) => `nothing listens on ${url.host}. Check QDRANT_URL; REST is usually port 6333.`,
   ENOTFOUND: (url) => `there is no host named ${url.hostname}. Check QDRANT_URL.`,
   EAI_AGAIN: (url) => `the name ${url.hostname} could not be looked up.`,
   ETIMEDOUT: (url) => `${url.host} did not accept a connection in time.`,
-  ECONNRESET: (url) =>
-    `the connection to ${url.host} was closed before the answer was whole.${url.protocol === 'http:' ? ' If it expects TLS, use an https:// address.' : ''}`,
+  ECONNRESET: (url, contacted) =>
+    `the connection to ${url.host} was closed before the answer was whole.${tlsHint(url, contacted)}`,
   EPROTO: (url) => `${url.host} does not speak TLS. Use an http:// address, or the port that does.`,
   Malformed_HTTP_Response: (url) => `what listens on ${url.host} does not speak HTTP/1.1. Check QDRANT_URL.`,
 };
+
+function tlsHint(url: URL, contacted: boolean): string {
+  return contacted || url.protocol !== 'http:' ? '' : ' If it expects TLS, use an https:// address.';
+}
 
 function errorCode(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;

@@ -12,7 +12,7 @@ import { startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
 import { selfSigned } from './self-signed.ts';
 
 const signal = new AbortController().signal;
-const QUICK = { attempts: 3, baseMs: 1, capMs: 2 };
+const QUICK = { attempts: 3, toldPauses: 2, baseMs: 1, capMs: 2 };
 const stops: (() => unknown)[] = [];
 afterAll(async () => {
   for (const stop of stops) await stop();

@@ -11,7 +11,7 @@ import { canonicalOf } from '../unit/qdrant/canonical-oracle.ts';
 import { type Exchange, exchangesOf, type RecordedVersion, replay, VERSIONS } from './recorded-rest.ts';
 
 const signal = new AbortController().signal;
-const ONCE: RetryPolicy = { attempts: 1, baseMs: 1, capMs: 1 };
+const ONCE: RetryPolicy = { attempts: 1, toldPauses: 0, baseMs: 1, capMs: 1 };
 const stops: (() => unknown)[] = [];
 afterAll(async () => {
   for (const stop of stops) await stop();

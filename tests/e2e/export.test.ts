@@ -518,6 +518,23 @@ describe('what exporter-r2 prints', () => {
     expect(run.json().counts.rows).toBe(5000);
   });
 
+  for (const protocol of PROTOCOLS) {
+    test(`names a reset in the middle of a run for what it is, over ${protocol}, and goes on`, async () => {
+      const source = await double({ generated: [SMALL] });
+      let resets = 0;
+      source.setFaults(({ method }) =>
+        method === 'retrieve' && resets++ === 0 ? { kind: 'reset', connection: true } : undefined,
+      );
+      const args = [...reading(source, protocol, SMALL.name), '--verbose', '--output', newPath()];
+      const run = await runExporter([...args, '--passes', 'two']);
+      expect(run.code).toBe(0);
+      expect(run.stderr).toMatch(
+        /\nRetrying: Cannot read [^\n]+ the connection to [^\n]+\. Attempt 2 follows in /,
+      );
+      expect(run.stderr).not.toContain('TLS');
+    });
+  }
+
   test('says nothing on stdout without --json, and how to read the file on stderr', async () => {
     const path = newPath();
     const run = await runExporter([...small(), '--output', path]);
