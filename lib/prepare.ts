@@ -41,7 +41,8 @@ export async function prepare<Unit extends EncodedUnit>(
   const most = shape.strictMode.maxQueryLimit ?? Number.POSITIVE_INFINITY;
   const pointBytes = await averagePointBytes(plan.collection, format, transport, most, signal);
   const rows = format.layout.rows;
-  const automatic = Math.max(1, Math.floor(ANSWER_BYTES / pointBytes));
+  // As many requests a unit as bring an answer nearest to the size wanted, all about equally large.
+  const automatic = Math.ceil(rows / Math.max(1, Math.round((rows * pointBytes) / ANSWER_BYTES)));
   const window = plan.parallel + UNITS_BEYOND_PARALLEL;
   const { passes, reason } = choosePasses(plan.passes, shape);
   return {

@@ -274,7 +274,7 @@ describe('the double', () => {
   });
 
   test('paces REST vectors as a real server would', async () => {
-    await start({ restPointsPerSecond: 500 });
+    await start({ pointsPerSecond: 500 });
     const startedAt = performance.now();
     await Promise.all([retrieveRest(), retrieveRest()]);
     expect(performance.now() - startedAt).toBeGreaterThan(190);

@@ -5,6 +5,7 @@ import { releaseBuffer } from './byte-writer.ts';
 import { type Fault, faultStatus } from './fault.ts';
 import { frameOf, type GrpcAnswer, type GrpcCall, PREFIX_BYTES, routeGrpc } from './grpc-methods.ts';
 import { type GrpcRefusal, refuse, sendAnswer } from './grpc-sending.ts';
+import { Pacer } from './pacer.ts';
 import { authorise, type RunningServer, type ServerContext } from './server-context.ts';
 import { ServiceError } from './service-error.ts';
 
@@ -25,6 +26,7 @@ export async function startGrpcServer(context: ServerContext): Promise<RunningSe
     tls === undefined
       ? http2.createServer(options)
       : http2.createSecureServer({ ...options, key: tls.key, cert: tls.cert, allowHTTP1: false });
+  const pacer = new Pacer(context.pointsPerSecond);
   // A session keeps its socket to itself, and destroy() closes it too gently to look like a broken network.
   const sessions = new Map<Http2Session, Socket>();
   let newest: Socket | undefined;
@@ -40,7 +42,7 @@ export async function startGrpcServer(context: ServerContext): Promise<RunningSe
   server.on('sessionError', () => {});
   server.on('stream', (stream: ServerHttp2Stream, headers) => {
     const socket = stream.session === undefined ? undefined : sessions.get(stream.session);
-    receive({ context, stream, headers, cutConnection: () => socket?.resetAndDestroy() });
+    receive({ context, pacer, stream, headers, cutConnection: () => socket?.resetAndDestroy() });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -57,6 +59,7 @@ export async function startGrpcServer(context: ServerContext): Promise<RunningSe
 /** A request that is being answered. */
 interface Exchange {
   readonly context: ServerContext;
+  readonly pacer: Pacer;
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
   /** Resets the connection under the stream, and all that go through it. */
@@ -75,14 +78,15 @@ function receive(exchange: Exchange): void {
 
 /** Not async: most answers go out in the very turn in which their requests come in. */
 function respond(exchange: Exchange, body: Buffer): void {
-  const { context, headers, stream } = exchange;
+  const { context, headers, pacer, stream } = exchange;
   const call = callOf(context, String(headers[':path']), headers, body);
   const { collection, method, points } = call;
   const running = context.recorder.begin({ protocol: 'grpc', method, collection, points });
   const { fault } = running;
   if (stream.destroyed) running.end();
   else stream.on('close', running.end);
-  const wait = context.latencyMs + (fault?.kind === 'delay' ? fault.milliseconds : 0);
+  const paced = method === 'retrieve' ? pacer.delayMs(points) : 0;
+  const wait = context.latencyMs + paced + (fault?.kind === 'delay' ? fault.milliseconds : 0);
   const patience = grpcTimeoutMs(headers['grpc-timeout']);
   const answer = (): void => {
     if (stream.destroyed) return;

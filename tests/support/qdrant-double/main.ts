@@ -17,7 +17,7 @@ const { values } = parseArgs({
     ids: { type: 'string', default: 'u64' },
     shards: { type: 'string', default: '1' },
     keys: { type: 'boolean', default: false },
-    'rest-points-per-second': { type: 'string' },
+    'points-per-second': { type: 'string' },
     'latency-ms': { type: 'string', default: '0' },
     'api-key': { type: 'string' },
   },
@@ -32,13 +32,13 @@ const generated: GeneratedCollection = {
   shardCount: number('shards', values.shards),
   keys: values.keys,
 };
-const pace = values['rest-points-per-second'];
+const pace = values['points-per-second'];
 const options: QdrantDoubleOptions = {
   version: oneOf<QdrantVersion>('version', values.version, ['1.16.3', '1.18.3']),
   generated: [generated],
   prepared: true,
   latencyMs: number('latency-ms', values['latency-ms']),
-  ...(pace === undefined ? {} : { restPointsPerSecond: number('rest-points-per-second', pace) }),
+  ...(pace === undefined ? {} : { pointsPerSecond: number('points-per-second', pace) }),
   ...(values['api-key'] === undefined ? {} : { apiKey: values['api-key'] }),
 };
 

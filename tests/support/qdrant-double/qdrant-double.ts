@@ -24,8 +24,8 @@ export interface QdrantDoubleOptions {
   readonly faults?: Faults;
   /** Makes every answer wait, so that requests overlap. */
   readonly latencyMs?: number;
-  /** Paces REST answers that carry vectors; a real server makes about 20,000 points a second. */
-  readonly restPointsPerSecond?: number;
+  /** Paces answers that carry vectors (over gRPC: retrieves). A real server makes about 20,000 a second over REST. */
+  readonly pointsPerSecond?: number;
   /** PEM texts; both ports then speak TLS, gRPC with ALPN h2. */
   readonly tls?: { readonly key: string; readonly cert: string };
 }
@@ -54,7 +54,7 @@ export async function startQdrantDouble(options: QdrantDoubleOptions = {}): Prom
     apiKey: options.apiKey,
     readOnlyKey: options.readOnlyKey,
     latencyMs: options.latencyMs ?? 0,
-    restPointsPerSecond: options.restPointsPerSecond,
+    pointsPerSecond: options.pointsPerSecond,
     tls: options.tls,
   };
   const rest = startRestServer(context);

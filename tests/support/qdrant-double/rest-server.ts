@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { faultStatus } from './fault.ts';
 import { BODY_LIMIT, Http1Reader, type Http1Request } from './http1-reader.ts';
+import { Pacer } from './pacer.ts';
 import { RestConnection } from './rest-connection.ts';
 import { errorAnswer, type RestAnswer, type RestCall, routeRest, statusAnswer } from './rest-routes.ts';
 import { authorise, type RunningServer, type ServerContext } from './server-context.ts';
@@ -13,7 +14,7 @@ interface Peer {
 
 /** An HTTP/1.1 server on a bare socket: every byte and every way to end a connection is in its hand. */
 export function startRestServer(context: ServerContext): RunningServer {
-  const pacer = new Pacer(context.restPointsPerSecond);
+  const pacer = new Pacer(context.pointsPerSecond);
   const listener = Bun.listen<Peer>({
     hostname: '127.0.0.1',
     port: 0,
@@ -62,7 +63,7 @@ async function respond(
     const computed = wrong
       ? statusAnswer(wrong.http, wrong.message, wrong.retryAfterSeconds)
       : answerOf(call, request.headers.get('accept-encoding'));
-    await pacer.wait(computed.pointsWithVectors ?? 0);
+    await Bun.sleep(pacer.delayMs(computed.pointsWithVectors ?? 0));
     recorder.stats.bytesSent += computed.body.length;
     const keepAlive = request.headers.get('connection')?.toLowerCase() !== 'close';
     if (!connection.isClosed) await connection.send(computed, fault, keepAlive);
@@ -108,22 +109,5 @@ function plainAnswer(call: RestCall): RestAnswer {
   } catch (error) {
     if (error instanceof ServiceError) return errorAnswer(error);
     throw error;
-  }
-}
-
-/** Spaces answers out as a server would whose one core prints so many vectors a second. */
-class Pacer {
-  readonly #pointsPerSecond: number | undefined;
-  #busyUntil = 0;
-
-  constructor(pointsPerSecond: number | undefined) {
-    this.#pointsPerSecond = pointsPerSecond;
-  }
-
-  async wait(points: number): Promise<void> {
-    if (this.#pointsPerSecond === undefined || points === 0) return;
-    const now = performance.now();
-    this.#busyUntil = Math.max(now, this.#busyUntil) + (points / this.#pointsPerSecond) * 1000;
-    await Bun.sleep(this.#busyUntil - now);
   }
 }

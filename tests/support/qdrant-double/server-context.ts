@@ -12,7 +12,7 @@ export interface ServerContext {
   readonly readOnlyKey: string | undefined;
   /** Every answer waits this long. */
   readonly latencyMs: number;
-  readonly restPointsPerSecond: number | undefined;
+  readonly pointsPerSecond: number | undefined;
   readonly tls: { readonly key: string; readonly cert: string } | undefined;
 }
 
