@@ -1,4 +1,8 @@
+import { ToolError } from './errors.ts';
 import type { PointId, VectorSpec } from './model.ts';
+
+/** What `ends` can say. */
+const MOST_BYTES = 2 ** 31 - 1;
 
 /** Texts laid end to end: row i is bytes[ends[i-1] .. ends[i]), the first one from 0. */
 export class TextColumn {
@@ -23,8 +27,11 @@ export class TextColumn {
   /** Makes room for `extra` more bytes and returns the (perhaps new) buffer. */
   reserve(extra: number): Uint8Array<ArrayBuffer> {
     const needed = this.length + extra;
+    if (needed > MOST_BYTES) {
+      throw new ToolError('format', 'Cannot hold the payloads of one work unit: they have more than 2 GiB.');
+    }
     if (needed > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+      const grown = new Uint8Array(Math.max(needed, Math.min(MOST_BYTES, this.bytes.length * 2)));
       grown.set(this.bytes.subarray(0, this.length));
       this.bytes = grown;
     }

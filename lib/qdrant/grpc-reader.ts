@@ -154,9 +154,12 @@ class PointReader {
     reader.ended(end);
   }
 
+  /** A map's entry, whose key and value may come in any order. */
   #namedVector(end: number, row: number): void {
     const reader = this.#reader;
     let column: DenseColumn | undefined;
+    let valueStart = end;
+    let valueEnd = end;
     while (reader.at < end) {
       const tag = reader.tag();
       if (tag === ENTRY_KEY) {
@@ -165,12 +168,16 @@ class PointReader {
         column = this.#named.find(({ name }) => name.equals(key))?.column;
         reader.at = keyEnd;
       } else if (tag === ENTRY_VALUE) {
-        const valueEnd = reader.lengthEnd(end);
-        if (column === undefined) reader.at = valueEnd;
-        else this.#vector(column, valueEnd, row);
+        valueEnd = reader.lengthEnd(end);
+        valueStart = reader.at;
+        reader.at = valueEnd;
       } else reader.skip(tag, end);
     }
     reader.ended(end);
+    if (column === undefined) return;
+    reader.at = valueStart;
+    this.#vector(column, valueEnd, row);
+    reader.at = end;
   }
 
   #vector(column: DenseColumn, end: number, row: number): void {

@@ -24,11 +24,14 @@ export interface Publication {
   readonly cleanupMs: number;
 }
 
-/** For what has to be done after a failure. Someone who pressed Ctrl+C waits half as long. */
+/**
+ * For what has to be done after a failure: a time in all, and a third of it for each request, so that one that
+ * is lost on the way is sent again. Someone who pressed Ctrl+C waits half as long.
+ */
 export function cleanupLimits(to: Publication): Limits {
   // Not under the run's signal, which may be the very reason of the failure.
   const ms = to.limits.signal.aborted ? to.cleanupMs / 2 : to.cleanupMs;
-  return { signal: AbortSignal.timeout(ms), timeoutMs: ms };
+  return { signal: AbortSignal.timeout(ms), timeoutMs: ms / 3 };
 }
 
 /** How often a HeadObject right after the write may answer "nothing there" (stores that settle late). */

@@ -3,14 +3,12 @@ import type { Faults, Fault as QdrantFault, RequestFacts } from './qdrant-double
 
 export type Random = () => number;
 
-/** How a run is disturbed. `light` is to be survived, `dead` cannot be. */
+/** How a run is disturbed. `light` is to be survived, `dead` cannot be; `heavy` is survived if it is over soon. */
 export type Weather = 'light' | 'heavy' | 'dead';
 
 export interface Storm {
   readonly qdrant: Faults;
   readonly store: (request: SeenRequest) => StoreFault | undefined;
-  /** Uploads that the store began and whose id the program was never told. */
-  readonly lostUploads: () => number;
   /** What was done to whom, for the message of a test that failed. */
   readonly log: readonly string[];
 }
@@ -23,36 +21,47 @@ export interface StormOptions {
   readonly patient: boolean;
 }
 
-const CHANCE: Readonly<Record<Weather, number>> = { light: 0.08, heavy: 0.45, dead: 0.1 };
+const CHANCE: Readonly<Record<Weather, number>> = { light: 0.08, heavy: 0.3, dead: 0.1 };
+/** After so many faults heavy weather brings a side down for good. */
+const ENDURED = 25;
 
 /** Faults by dice on both sides. */
 export function randomStorm({ random, qdrant, store, patient }: StormOptions): Storm {
   const log: string[] = [];
-  let lost = 0;
   let published = false;
   let headFaults = 0;
-  // What is dead works for some requests, and then never again.
-  const qdrantDiesAt = Math.floor(random() * 20);
-  const storeDiesAt = Math.floor(random() * 8);
+  // What is dead works for some requests, and then never again: at the latest when points are read, or parts
+  // are sent.
+  const qdrantDiesAt = 1 + Math.floor(random() * 7);
+  const storeDiesAt = 1 + Math.floor(random() * 5);
   let stored = 0;
+  let qdrantFaults = 0;
+  let storeFaults = 0;
 
   function qdrantFault(request: RequestFacts): QdrantFault | undefined {
     if (qdrant === 'dead' && request.index >= qdrantDiesAt) {
       return { kind: 'status', http: 401, grpc: 16, message: 'Invalid API key or JWT' };
     }
-    return random() < CHANCE[qdrant] ? anyQdrantFault(random, patient) : undefined;
+    if (qdrant === 'heavy' && qdrantFaults > ENDURED) return DOWN;
+    if (random() >= CHANCE[qdrant]) return undefined;
+    qdrantFaults++;
+    return anyQdrantFault(random, patient);
   }
 
   function storeFault(request: SeenRequest): StoreFault | undefined {
     const publishes = request.operation === 'PutObject' || request.operation === 'Complete';
     const cleansUp = request.operation === 'Abort' || request.operation === 'ListParts';
-    if (store === 'dead' && stored++ >= storeDiesAt && !cleansUp) {
+    if (store === 'dead' && !cleansUp && !published && stored++ >= storeDiesAt) {
       return { kind: 'status', status: 403, code: 'AccessDenied' };
+    }
+    if (store === 'heavy' && storeFaults > ENDURED && !cleansUp && !published) {
+      return { kind: 'status', status: 503, code: 'SlowDown' };
     }
     if (random() >= CHANCE[store]) {
       if (publishes) published = true;
       return undefined;
     }
+    storeFaults++;
     const fault = anyStoreFault(random, request, patient);
     const acts = fault.kind !== 'status' && fault.kind !== 'reset' && fault.kind !== 'stall';
     if (publishes && acts && fault.kind !== 'errorBody') {
@@ -63,12 +72,6 @@ export function randomStorm({ random, qdrant, store, patient }: StormOptions): S
     if (published && request.operation === 'Head') {
       if (headFaults++ >= 2) return undefined;
       return { kind: 'reset' };
-    }
-    if (
-      request.operation === 'CreateUpload' &&
-      (fault.kind === 'resetAfter' || fault.kind === 'earlyClose')
-    ) {
-      lost++;
     }
     return fault;
   }
@@ -85,10 +88,11 @@ export function randomStorm({ random, qdrant, store, patient }: StormOptions): S
       if (fault !== undefined) log.push(`store ${request.operation}: ${JSON.stringify(fault)}`);
       return fault;
     },
-    lostUploads: () => lost,
     log,
   };
 }
+
+const DOWN: QdrantFault = { kind: 'status', http: 503, grpc: 14, message: 'Service unavailable' };
 
 function anyQdrantFault(random: Random, patient: boolean): QdrantFault {
   const connection = random() < 0.3;
