@@ -51,13 +51,14 @@ async function exportWith(
   const onRetry = (notice: RetryNotice) => emit({ kind: 'retry', notice });
   const { plan, strategy } = settings;
   const transport = await connectQdrant(settings.protocol, { ...settings.transport, onRetry });
+  const exportedAt = settings.sourceDate ?? new Date();
   const workFile = plan.streaming ? undefined : await openWorkFile(settings);
   try {
     return await exportCollection(
       plan,
       {
         transport,
-        format: (shape) =>
+        format: (shape, payloadBytes) =>
           parquetFormat(shape, {
             strategy: strategy.name,
             rowGroupRows: strategy.rowGroupSize,
@@ -65,7 +66,8 @@ async function exportWith(
             vectorEncoding: strategy.vectorEncoding,
             keyField: strategy.keyField,
             createdBy: `qdrant-export-tools ${VERSION}`,
-            exportedAt: settings.sourceDate ?? new Date(),
+            exportedAt,
+            payloadBytes,
           }),
         destination: await openDestination(settings, onRetry),
         workFile,

@@ -79,11 +79,9 @@ async function move<Unit extends EncodedUnit>(
   emit({ kind: 'phase', phase: 'export', total: summary.points });
   const exportStart = new Date();
   let receipt: Receipt;
-  let exportSeconds: number;
   if (direct) {
     const { estimatedBytes } = summary;
     receipt = await destination.put({ key: plan.key, body: encoding.body, estimatedBytes, signal });
-    exportSeconds = secondsSince(exportStart);
   } else {
     try {
       const { estimatedBytes } = summary;
@@ -93,7 +91,6 @@ async function move<Unit extends EncodedUnit>(
         estimatedBytes,
         signal,
       });
-      exportSeconds = secondsSince(exportStart);
       emit({ kind: 'phase', phase: 'upload', total: written.bytes });
       let uploaded = 0;
       receipt = await destination.put({
@@ -120,6 +117,7 @@ async function move<Unit extends EncodedUnit>(
   const warnings = countWarnings(summary.points, counts);
   for (const text of warnings) emit({ kind: 'warning', text });
   const total = secondsSince(startedAt);
+  const exportSeconds = (state.endedAt.getTime() - exportStart.getTime()) / 1000;
   return {
     plan: summary,
     startedAt,
@@ -134,7 +132,7 @@ async function move<Unit extends EncodedUnit>(
     warnings,
     seconds: {
       export: exportSeconds,
-      upload: direct ? 0 : secondsSince(exportStart) - exportSeconds,
+      upload: secondsSince(exportStart) - exportSeconds,
       total,
     },
   };
@@ -144,7 +142,7 @@ interface Encoding {
   /** The file's bytes, made as they are asked for. */
   readonly body: ByteStream;
   readonly counts: { idsSeen: number; rows: number; missing: number };
-  readonly state: { bytes: number; rowGroups: number };
+  readonly state: { bytes: number; rowGroups: number; endedAt: Date };
 }
 
 /** The stages from Qdrant to the file's bytes. */
@@ -161,7 +159,7 @@ function encodedFile<Unit extends EncodedUnit>(
   const gate = new UnitGate(window + 1, prepared.unitBytes, signal);
   const batches = new BatchPool(format.layout);
   const counts = { idsSeen: 0, rows: 0, missing: 0 };
-  const state = { bytes: 0, rowGroups: 0 };
+  const state = { bytes: 0, rowGroups: 0, endedAt: new Date() };
   const onRetry = (notice: RetryNotice) => emit({ kind: 'retry', notice });
   const pageSize = new BatchSize(prepared.pageSize, onRetry);
   const { unitRows } = format;
@@ -230,6 +228,7 @@ function encodedFile<Unit extends EncodedUnit>(
       const step: IteratorResult<Uint8Array<ArrayBuffer>, FileSummary> = await chunks.next();
       if (step.done) {
         state.rowGroups = step.value.rowGroups;
+        state.endedAt = new Date();
         return;
       }
       state.bytes += step.value.length;

@@ -79,15 +79,21 @@ export interface ExportReport {
       }
     | undefined;
   readonly warnings: readonly string[];
-  /** Seconds in each phase. */
+  /**
+   * Seconds until the file's last byte was taken, then until it was published (uploaded from the work file, its
+   * parts joined by the store, or synced), and of the whole run.
+   */
   readonly seconds: { readonly export: number; readonly upload: number; readonly total: number };
 }
 
 /** What a run is made of. */
 export interface ExportParts<Unit extends EncodedUnit> {
   readonly transport: Transport;
-  /** The format for a collection; throws what it cannot hold whole. */
-  readonly format: (shape: CollectionShape) => Format<Unit>;
+  /**
+   * The format for a collection whose first payloads have so many bytes on average; throws what it cannot hold
+   * whole.
+   */
+  readonly format: (shape: CollectionShape, payloadBytes: number) => Format<Unit>;
   readonly destination: Destination;
   /** Undefined when the bytes go straight to the destination. */
   readonly workFile: WorkFile | undefined;

@@ -8,6 +8,8 @@ import type { EncodedUnit, Format } from './writers/format.ts';
 
 /** Bytes of an answer that retrieves are sized for, unless told otherwise. */
 const ANSWER_BYTES = 4 * 1024 * 1024;
+/** A float takes 4 bytes, and about three times as many as JSON text: `-0.009975586,`. */
+const REST_TEXT_FACTOR = 3;
 /** Points that are looked at to learn how large payloads are. */
 const SAMPLE_POINTS = 32;
 /** Units that may be encoded, or wait to be written, beside those that are being fetched. */
@@ -34,15 +36,18 @@ export async function prepare<Unit extends EncodedUnit>(
 ): Promise<Prepared<Unit>> {
   const { transport, destination } = parts;
   const shape = await transport.describe(plan.collection, signal);
-  const format = parts.format(shape);
+  const unsized = parts.format(shape, 0);
   const points = await transport.count(plan.collection, signal);
   await destination.check(plan.key, signal);
   if (parts.workFile !== undefined) await parts.workFile.destination.check(parts.workFile.path, signal);
   const most = shape.strictMode.maxQueryLimit ?? Number.POSITIVE_INFINITY;
-  const pointBytes = await averagePointBytes(plan.collection, format, transport, most, signal);
-  const rows = format.layout.rows;
+  const payloadBytes = await averagePayloadBytes(plan.collection, unsized, transport, most, signal);
+  const format = parts.format(shape, payloadBytes);
+  const { rows, vectors } = format.layout;
+  const pointBytes = Math.max(1, payloadBytes + vectors.reduce((sum, { size }) => sum + size * 4, 0));
+  const answerBytes = rows * (transport.protocol === 'rest' ? pointBytes * REST_TEXT_FACTOR : pointBytes);
   // As many requests a unit as bring an answer nearest to the size wanted, all about equally large.
-  const automatic = Math.ceil(rows / Math.max(1, Math.round((rows * pointBytes) / ANSWER_BYTES)));
+  const automatic = Math.ceil(rows / Math.max(1, Math.round(answerBytes / ANSWER_BYTES)));
   const window = plan.parallel + UNITS_BEYOND_PARALLEL;
   const { passes, reason } = choosePasses(plan.passes, shape);
   return {
@@ -70,19 +75,18 @@ export async function prepare<Unit extends EncodedUnit>(
   };
 }
 
-/** Bytes of a point in memory, from a look at the first few; vectors alone in an empty collection. */
-async function averagePointBytes(
+/** Bytes of a payload's text, from a look at the first few points; 0 in an empty collection. */
+async function averagePayloadBytes(
   collection: string,
   format: Format,
   transport: Transport,
   most: number,
   signal: AbortSignal,
 ): Promise<number> {
-  const vectorBytes = format.layout.vectors.reduce((sum, { size }) => sum + size * 4, 0);
   const sample = new PointBatch({ ...format.layout, rows: SAMPLE_POINTS });
   const size = new BatchSize(Math.min(SAMPLE_POINTS, most));
   await size.attempt(signal, (limit) =>
     transport.scroll(collection, { offset: undefined, limit }, sample, signal),
   );
-  return Math.max(1, vectorBytes + Math.ceil(sample.payload.length / Math.max(1, sample.rowCount)));
+  return Math.ceil(sample.payload.length / Math.max(1, sample.rowCount));
 }

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { abortReason, messageOf, ToolError } from '../errors.ts';
+import { freeNow } from '../free-now.ts';
 import type { Secret } from '../secret.ts';
 import {
   connectionError,
@@ -62,6 +63,8 @@ export class RestClient {
       return read(answer);
     } catch (error) {
       throw error instanceof ToolError ? unreadable(call, error) : error;
+    } finally {
+      freeNow(answer);
     }
   }
 

@@ -7,7 +7,10 @@ import type { BatchLayout, PointBatch } from '../batch.ts';
 export interface Format<Unit extends EncodedUnit = EncodedUnit> {
   /** The layout of the batches that `encode` takes; its rows are the most ids of one work unit. */
   readonly layout: BatchLayout;
-  /** How many ids the unit with this number (from 0) takes: fixed by format and schema alone. */
+  /**
+   * How many ids the unit with this number (from 0) takes: fixed by the format, the schema and the size of the
+   * collection's first payloads, never by batch sizes, workers or transport.
+   */
   unitRows(unit: number): number;
   /** Copies out of the batch all that it needs before it resolves; the batch may then be filled again. */
   encode(batch: PointBatch): Promise<Unit>;

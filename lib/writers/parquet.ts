@@ -29,8 +29,10 @@ export const ROW_GROUP_ROWS: Readonly<Record<ParquetStrategy, number>> = {
 const PAGE_BYTES = 1024 * 1024;
 /** A work unit holds about this many bytes of vectors… */
 const UNIT_VECTOR_BYTES = 4 * 1024 * 1024;
-/** …and at most this many points, which bounds the payloads of collections with small vectors. */
+/** …at most this many points… */
 const UNIT_ROWS = 1024;
+/** …and about this many bytes of payloads, judged by the collection's first ones. */
+const UNIT_PAYLOAD_BYTES = 8 * 1024 * 1024;
 /**
  * Page bodies that wait to be used again: those of two work units. What is in use is bounded by the pipeline's
  * window.
@@ -51,6 +53,8 @@ export interface ParquetOptions {
   /** Name and version of the tool that writes. */
   readonly createdBy: string;
   readonly exportedAt: Date;
+  /** Average bytes of a payload's text, from a look at the collection's first points; 0 when not known. */
+  readonly payloadBytes: number;
 }
 
 /**
@@ -59,7 +63,7 @@ export interface ParquetOptions {
  */
 export function parquetFormat(shape: CollectionShape, options: ParquetOptions): Format<ParquetUnit> {
   const vectors = supportedVectors(shape);
-  const unitsPerGroup = Math.ceil(options.rowGroupRows / mostUnitRows(vectors));
+  const unitsPerGroup = Math.ceil(options.rowGroupRows / mostUnitRows(vectors, options.payloadBytes));
   const smallest = Math.floor(options.rowGroupRows / unitsPerGroup);
   const longer = options.rowGroupRows % unitsPerGroup;
   const layout: BatchLayout = {
@@ -133,9 +137,12 @@ function describeFormat(options: ParquetOptions): string {
   return `${options.strategy}, row groups of ${rows}, ${options.compression === 'none' ? 'uncompressed' : options.compression}, ${options.vectorEncoding} vectors`;
 }
 
-function mostUnitRows(vectors: readonly VectorSpec[]): number {
+function mostUnitRows(vectors: readonly VectorSpec[], payloadBytes: number): number {
   const rowBytes = vectors.reduce((sum, spec) => sum + spec.size * 4, 0);
-  return Math.max(1, Math.min(UNIT_ROWS, Math.floor(UNIT_VECTOR_BYTES / Math.max(1, rowBytes))));
+  const byVectors = Math.min(UNIT_ROWS, Math.floor(UNIT_VECTOR_BYTES / Math.max(1, rowBytes)));
+  // In powers of two, so that a payload that grew by a word does not cut the file in other places.
+  const byPayloads = 2 ** Math.floor(Math.log2(UNIT_PAYLOAD_BYTES / Math.max(1, payloadBytes)));
+  return Math.max(1, Math.min(byVectors, byPayloads));
 }
 
 function columnsOf(vectors: readonly VectorSpec[], encoding: VectorEncoding): readonly ColumnSpec[] {

@@ -3,6 +3,8 @@ export interface Contestant {
   readonly name: string;
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Cleans up after a run, uncounted. */
+  readonly after?: () => Promise<void>;
 }
 
 /** Figures of one run of a whole process, start and end included. */
@@ -43,6 +45,7 @@ export async function rounds(
   for (let round = 0; round <= count; round++) {
     for (const contestant of contestants) {
       const figures = await run(contestant);
+      await contestant.after?.();
       if (round > 0) runs.get(contestant.name)?.push(figures);
     }
   }

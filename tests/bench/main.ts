@@ -2,7 +2,7 @@
  * Measures the main job side by side with clients that do less, each as a whole process against the Qdrant
  * double in a process of its own. It judges nothing: it prints each figure beside the wanted one.
  *
- *   bun run bench [--points 400000] [--rounds 3] [--only grpc|rest|memory|stream|start]
+ *   bun run bench [--points 200000] [--rounds 3] [--only grpc|rest|memory|stream|start]
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { type Contestant, median, type Run, rounds } from './contestant.ts';
 const ROOT = resolve(import.meta.dir, '../..');
 const { values: flags } = parseArgs({
   options: {
-    points: { type: 'string', default: '400000' },
+    points: { type: 'string', default: '200000' },
     rounds: { type: 'string', default: '3' },
     only: { type: 'string' },
   },
@@ -26,6 +26,9 @@ const ROUNDS = Number(flags.rounds);
 
 const folder = await mkdtemp(join(tmpdir(), 'bench-'));
 const output = join(folder, 'bench.parquet');
+
+/** What was started and is to be ended, whatever happens. */
+const running = new Set<{ stop(): Promise<void> }>();
 
 interface Double {
   readonly grpc: string;
@@ -41,13 +44,16 @@ async function startDouble(points: number, extra: readonly string[] = []): Promi
   });
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = '' } = await lines.read();
-  return {
+  const double: Double = {
     ...JSON.parse(value),
     async stop() {
+      running.delete(double);
       child.kill();
       await child.exited;
     },
   };
+  running.add(double);
+  return double;
 }
 
 const client = (name: string, url: string, points = POINTS) => [
@@ -68,6 +74,8 @@ function exporter(name: string, url: string, ...args: readonly string[]): Contes
     name,
     command: [...program, '--collection', 'bench', '--url', url, '--quiet', ...args],
     env: { QDRANT_URL: '', QDRANT_API_KEY: '', OUTPUT_TEMP_FOLDER: folder },
+    // What was written must not be on its way to the disk while the next one is measured.
+    after: () => rm(output, { force: true }),
   };
 }
 
@@ -173,6 +181,7 @@ const GRPC_POINTS_PER_SECOND = 40_000;
 async function benchStream(): Promise<void> {
   const server = await startS3Server();
   if (server === undefined) return;
+  running.add(server);
   const store = {
     R2_ENDPOINT: server.endpoint,
     R2_REGION: server.region,
@@ -201,6 +210,7 @@ async function benchStream(): Promise<void> {
     const ratio = rateRatio(runs, '--stream-upload', '--output');
     wanted('rate of --stream-upload over --output', ratio, 'at least 0.90');
   }
+  running.delete(server);
   await server.stop();
 }
 
@@ -230,5 +240,6 @@ try {
     if (flags.only === undefined || flags.only === name) await bench();
   }
 } finally {
+  await Promise.all([...running].map((process) => process.stop()));
   await rm(folder, { recursive: true, force: true });
 }

@@ -70,7 +70,7 @@ async function run(wanted: Wanted) {
       plan,
       {
         transport,
-        format: (shape) =>
+        format: (shape, payloadBytes) =>
           parquetFormat(shape, {
             strategy: 'parquet-med',
             rowGroupRows,
@@ -79,6 +79,7 @@ async function run(wanted: Wanted) {
             keyField: 'key',
             createdBy: 'test',
             exportedAt: new Date(0),
+            payloadBytes,
           }),
         destination,
         workFile: undefined,

@@ -113,7 +113,7 @@ interface Place {
   readonly proxy: FaultProxy | undefined;
 }
 
-const parquetOf = (shape: Parameters<typeof parquetFormat>[0]) =>
+const parquetOf = (shape: Parameters<typeof parquetFormat>[0], payloadBytes: number) =>
   parquetFormat(shape, {
     strategy: 'parquet-small',
     rowGroupRows: 1_000,
@@ -122,6 +122,7 @@ const parquetOf = (shape: Parameters<typeof parquetFormat>[0]) =>
     keyField: 'key',
     createdBy: `qdrant-export-tools ${VERSION}`,
     exportedAt: new Date(EPOCH * 1000),
+    payloadBytes,
   });
 
 /** The parts joined as bin/exporter-r2.ts joins them, with less patience. */

@@ -50,6 +50,7 @@ function endOf(put: (request: PutRequest) => Promise<never>, failing?: unknown):
         keyField: 'key',
         createdBy: 'test',
         exportedAt: new Date(0),
+        payloadBytes: 0,
       }),
     destination: { locate: (key: string) => key, check: async () => {}, put },
     workFile: undefined,

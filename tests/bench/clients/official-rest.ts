@@ -15,7 +15,8 @@ async function worker(): Promise<void> {
     const from = next;
     next = Math.min(Number(points), from + BATCH);
     const ids = Array.from({ length: next - from }, (_, i) => numberAt(from + i));
-    rows += (await client.retrieve('bench', { ids, with_payload: true, with_vector: true })).length;
+    const answer = await client.retrieve('bench', { ids, with_payload: true, with_vector: true });
+    rows += answer.length;
   }
 }
 

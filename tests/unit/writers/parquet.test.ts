@@ -41,6 +41,7 @@ const OPTIONS: ParquetOptions = {
   keyField: 'key',
   createdBy: 'qdrant-export-tools test',
   exportedAt: new Date(0),
+  payloadBytes: 0,
 };
 
 /** Points with every kind of key, lacking vectors and any float there is. */
@@ -194,6 +195,14 @@ describe('parquetFormat()', () => {
     expect(rows.reduce((sum, count) => sum + count, 0)).toBe(10_000);
     expect(Math.max(...rows)).toBe(format.layout.rows);
     expect(format.layout.rows).toBeLessThanOrEqual(1024);
+  });
+
+  test('makes work units smaller where payloads are large, a row at least', () => {
+    const rows = [0, 350, 9_000, 100_000, 1_000_000, 100_000_000].map(
+      (payloadBytes) =>
+        parquetFormat(shapeOf(4), { ...OPTIONS, rowGroupRows: 1_000_000, payloadBytes }).layout.rows,
+    );
+    expect(rows).toEqual([1024, 1024, 512, 64, 8, 1]);
   });
 
   for (const [found, vectors] of [
