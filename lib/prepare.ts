@@ -11,7 +11,7 @@ const ANSWER_BYTES = 4 * 1024 * 1024;
 /** A float takes 4 bytes, and about three times as many as JSON text: `-0.009975586,`. */
 const REST_TEXT_FACTOR = 3;
 /** Points that are looked at to learn how large payloads are. */
-const SAMPLE_POINTS = 32;
+const SAMPLE_POINTS = 16;
 /** Units that may be encoded, or wait to be written, beside those that are being fetched. */
 const UNITS_BEYOND_PARALLEL = 2;
 

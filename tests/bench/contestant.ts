@@ -13,24 +13,28 @@ export interface Run {
   /** User and system time of the process. */
   readonly cpuSeconds: number;
   readonly peakBytes: number;
+  /** Of a run with --json: seconds until the last byte was taken, and from then until the file was published. */
+  readonly phases: { readonly exportSeconds: number; readonly uploadSeconds: number } | undefined;
 }
 
 /** Runs a contestant to its end; one that fails ends the bench with what it said. */
 export async function run({ name, command, env }: Contestant): Promise<Run> {
   const start = performance.now();
   const child = Bun.spawn([...command], {
-    stdout: 'ignore',
+    stdout: 'pipe',
     stderr: 'pipe',
     stdin: 'ignore',
     env: { ...process.env, ...env },
   });
   const errors = new Response(child.stderr).text();
+  const text = new Response(child.stdout).text();
   const code = await child.exited;
   const seconds = (performance.now() - start) / 1000;
   if (code !== 0) throw new Error(`${name} ended with ${code}: ${await errors}`);
   const usage = child.resourceUsage();
   if (usage === undefined) throw new Error(`No resource usage of ${name}.`);
-  return { seconds, cpuSeconds: Number(usage.cpuTime.total) / 1e6, peakBytes: usage.maxRSS };
+  const phases = command.includes('--json') ? JSON.parse(await text).timings : undefined;
+  return { seconds, cpuSeconds: Number(usage.cpuTime.total) / 1e6, peakBytes: usage.maxRSS, phases };
 }
 
 /**
