@@ -18,8 +18,11 @@ export interface PyarrowFile {
   readonly rows: readonly ForeignRow[];
 }
 
+/** The Python that has pyarrow. */
+const PYTHON = process.env.PYTHON ?? 'python3';
+
 /** Why a reader is not there, for the name of a skipped test; undefined when it is. */
-export const PYARROW_MISSING = await missing(['python3', '-c', 'import pyarrow.parquet']);
+export const PYARROW_MISSING = await missing([PYTHON, '-c', 'import pyarrow.parquet']);
 export const DUCKDB_MISSING = await missing(['duckdb', '--version']);
 
 async function missing(command: string[]): Promise<string | undefined> {
@@ -37,7 +40,7 @@ async function missing(command: string[]): Promise<string | undefined> {
 
 export async function readWithPyarrow(path: string): Promise<PyarrowFile> {
   const script = join(import.meta.dir, 'read-parquet.py');
-  const file = JSON.parse(await output(['python3', script, path]));
+  const file = JSON.parse(await output([PYTHON, script, path]));
   const { key, metadata, vector } = file.columns as {
     key: string[];
     metadata: string[];
