@@ -11,7 +11,7 @@ import { UnitGate } from './pipeline/unit-gate.ts';
 import type { ExportParts, ExportPlan, ExportReport } from './plan.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import type { RetryNotice } from './retry.ts';
-import type { ByteStream, Receipt } from './storage/storage.ts';
+import type { ByteStream, Receipt, WorkFile } from './storage/storage.ts';
 import type { EncodedUnit, FileSummary } from './writers/format.ts';
 
 /**
@@ -72,42 +72,17 @@ async function move<Unit extends EncodedUnit>(
   startedAt: Date,
 ): Promise<ExportReport> {
   const { summary } = prepared;
-  const { emit, destination, workFile } = parts;
+  const { emit, destination } = parts;
   const { signal } = run;
-  const encoding = encodedFile(plan, parts, prepared, run);
-  const direct = plan.streaming || workFile === undefined;
+  const { body, counts, state } = encodedFile(plan, parts, prepared, run);
   emit({ kind: 'phase', phase: 'export', total: summary.points });
   const exportStart = new Date();
-  let receipt: Receipt;
-  if (direct) {
-    const { estimatedBytes } = summary;
-    receipt = await destination.put({ key: plan.key, body: encoding.body, estimatedBytes, signal });
-  } else {
-    try {
-      const { estimatedBytes } = summary;
-      const written = await workFile.destination.put({
-        key: workFile.path,
-        body: encoding.body,
-        estimatedBytes,
-        signal,
-      });
-      emit({ kind: 'phase', phase: 'upload', total: written.bytes });
-      let uploaded = 0;
-      receipt = await destination.put({
-        key: plan.key,
-        body: workFile.open(),
-        estimatedBytes: written.bytes,
-        signal,
-        onProgress: (bytes) => {
-          uploaded += bytes;
-          emit({ kind: 'progress', rows: 0, bytes: uploaded });
-        },
-      });
-    } finally {
-      await workFile.remove();
-    }
-  }
-  const { counts, state } = encoding;
+  const { estimatedBytes } = summary;
+  const workFile = plan.streaming ? undefined : parts.workFile;
+  const receipt =
+    workFile === undefined
+      ? await destination.put({ key: plan.key, body, estimatedBytes, signal })
+      : await putFromWorkFile(workFile, body, estimatedBytes, plan.key, parts, signal);
   if (receipt.bytes !== state.bytes) {
     throw new ToolError(
       'integrity',
@@ -136,6 +111,34 @@ async function move<Unit extends EncodedUnit>(
       total,
     },
   };
+}
+
+/** Writes the bytes to the work file, then uploads that; it is gone afterwards, whatever happened. */
+async function putFromWorkFile(
+  workFile: WorkFile,
+  body: ByteStream,
+  estimatedBytes: number,
+  key: string,
+  { destination, emit }: Pick<ExportParts<EncodedUnit>, 'destination' | 'emit'>,
+  signal: AbortSignal,
+): Promise<Receipt> {
+  try {
+    const written = await workFile.destination.put({ key: workFile.path, body, estimatedBytes, signal });
+    emit({ kind: 'phase', phase: 'upload', total: written.bytes });
+    let uploaded = 0;
+    return await destination.put({
+      key,
+      body: workFile.open(),
+      estimatedBytes: written.bytes,
+      signal,
+      onProgress: (bytes) => {
+        uploaded += bytes;
+        emit({ kind: 'progress', rows: 0, bytes: uploaded });
+      },
+    });
+  } finally {
+    await workFile.remove();
+  }
 }
 
 interface Encoding {
