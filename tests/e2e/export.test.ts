@@ -16,7 +16,7 @@ import {
 import type { GeneratedCollection } from '../support/qdrant-double/generated-id.ts';
 import { generatedPoint } from '../support/qdrant-double/generated-point.ts';
 import { type QdrantDoubleOptions, startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
-import { startS3Server } from '../support/s3-server.ts';
+import { NO_S3_SERVER, startS3Server } from '../support/s3-server.ts';
 import { makeTestCertificates, tlsSkipReason } from '../support/tls.ts';
 import { canonicalOf } from '../unit/qdrant/canonical-oracle.ts';
 
@@ -347,13 +347,13 @@ stops.push(() => s3?.stop());
 stops.push(() => proxy?.stop());
 
 describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
-  const server = s3 as NonNullable<typeof s3>;
+  const server = s3 ?? NO_S3_SERVER;
   const front = proxy as NonNullable<typeof proxy>;
   const store = {
     R2_ACCESS_KEY_ID: server.accessKeyId,
     R2_SECRET_ACCESS_KEY: server.secretAccessKey,
     R2_REGION: server.region,
-    R2_ENDPOINT: front.endpoint,
+    R2_ENDPOINT: proxy?.endpoint ?? '',
     R2_BUCKET: server.bucket,
   };
   let prefixes = 0;

@@ -30,6 +30,21 @@ export interface S3Server {
   stop(): Promise<void>;
 }
 
+/** Stands where there is no server, in tests that are skipped then: their names and settings are still made. */
+export const NO_S3_SERVER: S3Server = {
+  endpoint: '',
+  region: '',
+  accessKeyId: '',
+  secretAccessKey: '',
+  bucket: '',
+  dir: '',
+  openUploads: () => Promise.reject(new Error('there is no S3 server')),
+  bytes: () => Promise.reject(new Error('there is no S3 server')),
+  head: () => Promise.reject(new Error('there is no S3 server')),
+  write: () => Promise.reject(new Error('there is no S3 server')),
+  stop: () => Promise.resolve(),
+};
+
 const ACCESS = 'TESTACCESS';
 const SECRET = 'test-secret-key';
 const REGION = 'auto';
