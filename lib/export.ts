@@ -2,11 +2,11 @@ import type { PointBatch } from './batch.ts';
 import { abortReason, ToolError } from './errors.ts';
 import { BatchPool } from './pipeline/batch-pool.ts';
 import { BatchSize } from './pipeline/batch-size.ts';
-import { byteStream } from './pipeline/byte-stream.ts';
 import { idUnits } from './pipeline/id-units.ts';
 import { unitRetriever } from './pipeline/retrieved-units.ts';
 import { scrolledBatches } from './pipeline/scrolled-batches.ts';
 import { results, type Started, startAhead } from './pipeline/start-ahead.ts';
+import { streamOf } from './pipeline/stream-of.ts';
 import { UnitGate } from './pipeline/unit-gate.ts';
 import type { ExportParts, ExportPlan, ExportReport } from './plan.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -239,7 +239,7 @@ function encodedFile<Unit extends EncodedUnit>(
     }
   }
 
-  return { body: byteStream(metered(), (reason) => run.abort(reason)), counts, state };
+  return { body: streamOf(metered(), 0, (reason) => run.abort(reason)), counts, state };
 }
 
 function bytesOf(batch: PointBatch): number {

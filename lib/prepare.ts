@@ -1,6 +1,7 @@
 import { PointBatch } from './batch.ts';
 import { BatchSize } from './pipeline/batch-size.ts';
 import { choosePasses } from './pipeline/passes.ts';
+import { fillBatch } from './pipeline/scrolled-batches.ts';
 import { unitsAtOnce } from './pipeline/unit-gate.ts';
 import type { ExportParts, ExportPlan, PlanSummary } from './plan.ts';
 import type { Transport } from './qdrant/transport.ts';
@@ -75,7 +76,10 @@ export async function prepare<Unit extends EncodedUnit>(
   };
 }
 
-/** Bytes of a payload's text, from a look at the first few points; 0 in an empty collection. */
+/**
+ * Bytes of a payload's text on average of the first few points, in as many pages as a limit or a failure cuts
+ * them into: it decides where the file is cut, and must be the same in every run. 0 in an empty collection.
+ */
 async function averagePayloadBytes(
   collection: string,
   format: Format,
@@ -84,9 +88,8 @@ async function averagePayloadBytes(
   signal: AbortSignal,
 ): Promise<number> {
   const sample = new PointBatch({ ...format.layout, rows: SAMPLE_POINTS });
-  const size = new BatchSize(Math.min(SAMPLE_POINTS, most));
-  await size.attempt(signal, (limit) =>
-    transport.scroll(collection, { offset: undefined, limit }, sample, signal),
-  );
+  const pageSize = new BatchSize(Math.min(SAMPLE_POINTS, most));
+  const source = { transport, collection, pageSize, signal };
+  await fillBatch(source, sample, SAMPLE_POINTS, { offset: undefined, last: undefined });
   return Math.ceil(sample.payload.length / Math.max(1, sample.rowCount));
 }

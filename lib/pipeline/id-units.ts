@@ -2,6 +2,7 @@ import { ToolError } from '../errors.ts';
 import { compareIds, type PointId } from '../model.ts';
 import type { Transport } from '../qdrant/transport.ts';
 import type { BatchSize } from './batch-size.ts';
+import { streamOf } from './stream-of.ts';
 
 /** The ids of one work unit, in id order. */
 export interface IdUnit {
@@ -25,23 +26,10 @@ export interface IdSource {
 
 /** Reads all ids by scroll, without payloads and vectors, and cuts them into units. */
 export function idUnits(source: IdSource): ReadableStream<IdUnit> {
-  const units = readUnits(source);
-  return new ReadableStream<IdUnit>(
-    {
-      async pull(controller) {
-        const { value, done } = await units.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel() {
-        await units.return(undefined);
-      },
-    },
-    { highWaterMark: UNITS_AHEAD },
-  );
+  return streamOf(readUnits(source), UNITS_AHEAD);
 }
 
-async function* readUnits(source: IdSource): AsyncGenerator<IdUnit, undefined> {
+async function* readUnits(source: IdSource): AsyncGenerator<IdUnit> {
   const { unitRows } = source;
   let unit = 0;
   let pending: PointId[] = [];
@@ -56,10 +44,9 @@ async function* readUnits(source: IdSource): AsyncGenerator<IdUnit, undefined> {
     pending = pending.slice(from);
   }
   if (pending.length > 0) yield { ids: pending };
-  return undefined;
 }
 
-async function* readPages(source: IdSource): AsyncGenerator<readonly PointId[], undefined> {
+async function* readPages(source: IdSource): AsyncGenerator<readonly PointId[]> {
   const { transport, collection, pageSize, signal } = source;
   let offset: PointId | undefined;
   let last: PointId | undefined;
@@ -72,7 +59,6 @@ async function* readPages(source: IdSource): AsyncGenerator<readonly PointId[], 
     offset = next;
     yield ids;
   } while (offset !== undefined);
-  return undefined;
 }
 
 /** Ids must ascend, over pages too: a repeated or misplaced one would be a row twice, or lost. */
