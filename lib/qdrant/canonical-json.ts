@@ -1,4 +1,5 @@
 import type { TextColumn } from '../batch.ts';
+import { BACKSLASH, QUOTE } from './json-bytes.ts';
 
 /*
  * Payload text is canonical, so that neither transport nor server version shows: compact; keys sorted by code
@@ -7,8 +8,6 @@ import type { TextColumn } from '../batch.ts';
  * section 7, requires it.
  */
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const HEX = '0123456789abcdef';
 
 /** The two-character escapes of RFC 8259 for control characters; the others are written as \u00xx. */
@@ -26,6 +25,13 @@ export function doubleText(value: number): string {
   const text = String(value);
   // Anything but digits and a sign is a point or an exponent.
   return /^-?\d+$/.test(text) ? `${text}.0` : text;
+}
+
+/** Appends one byte. */
+export function writeByte(out: TextColumn, byte: number): void {
+  // First the room: it may be in new memory.
+  const bytes = out.reserve(1);
+  bytes[out.length++] = byte;
 }
 
 /** Appends ASCII text. */

@@ -1,3 +1,5 @@
+import { COMMA } from './json-bytes.ts';
+
 /*
  * Decimal texts to the nearest float32, from bytes, without a string or a boxed number in between.
  *
@@ -10,7 +12,6 @@
 const MINUS = 0x2d;
 const PLUS = 0x2b;
 const POINT = 0x2e;
-const COMMA = 0x2c;
 const ZERO = 0x30;
 const LETTER_E = 0x65;
 

@@ -1,7 +1,8 @@
 import type { FieldColumn, TextColumn } from '../batch.ts';
 import { ToolError } from '../errors.ts';
-import { compareBytes, doubleText, writeAscii, writeString } from './canonical-json.ts';
-import { LENGTH, type ProtoReader } from './proto-reader.ts';
+import { compareBytes, doubleText, writeAscii, writeByte, writeString } from './canonical-json.ts';
+import { CLOSE_ARRAY, CLOSE_OBJECT, COLON, COMMA, OPEN_ARRAY, OPEN_OBJECT } from './json-bytes.ts';
+import { ENTRY_KEY, ENTRY_VALUE, LENGTH, type ProtoReader } from './proto-reader.ts';
 
 /** Numbers an entry takes on the stack: where its key and its value begin and end. */
 const ENTRY = 4;
@@ -21,17 +22,8 @@ const BOOL_VALUE = 5 << 3;
 const STRUCT_VALUE = (6 << 3) | LENGTH;
 const LIST_VALUE = (7 << 3) | LENGTH;
 
-/** Tags of a map's entry, of Struct.fields and of ListValue.values. */
-const ENTRY_KEY = (1 << 3) | LENGTH;
-const ENTRY_VALUE = (2 << 3) | LENGTH;
+/** Tag of Struct.fields and of ListValue.values. */
 const CHILD = (1 << 3) | LENGTH;
-
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const COMMA = 0x2c;
-const COLON = 0x3a;
 
 /**
  * Turns payloads from protobuf into canonical JSON, bytes to bytes: no JavaScript string or object is made of
@@ -84,7 +76,7 @@ export class GrpcPayloadWriter {
     const { bytes } = reader;
     this.#sort(bytes, base);
     const end = this.#stack.length;
-    let separator = OPEN_BRACE;
+    let separator = OPEN_OBJECT;
     for (let at = base; at < end; at += ENTRY) {
       const keyStart = this.#stack[at] as number;
       const keyEnd = this.#stack[at + 1] as number;
@@ -99,8 +91,8 @@ export class GrpcPayloadWriter {
       this.#writeValue(reader, out, this.#stack[at + 3] as number, depth);
       if (depth === 1) this.#noteField(bytes, keyStart, keyEnd, row, start, out.length);
     }
-    if (separator === OPEN_BRACE) writeByte(out, OPEN_BRACE);
-    writeByte(out, CLOSE_BRACE);
+    if (separator === OPEN_OBJECT) writeByte(out, OPEN_OBJECT);
+    writeByte(out, CLOSE_OBJECT);
     this.#stack.length = base;
   }
 
@@ -174,7 +166,7 @@ export class GrpcPayloadWriter {
 
   #writeList(reader: ProtoReader, out: TextColumn, end: number, depth: number): void {
     if (depth > MAX_DEPTH) throw tooDeep();
-    writeByte(out, OPEN_BRACKET);
+    writeByte(out, OPEN_ARRAY);
     let first = true;
     while (reader.at < end) {
       const tag = reader.tag();
@@ -187,7 +179,7 @@ export class GrpcPayloadWriter {
       this.#writeValue(reader, out, reader.lengthEnd(end), depth);
     }
     reader.ended(end);
-    writeByte(out, CLOSE_BRACKET);
+    writeByte(out, CLOSE_ARRAY);
   }
 
   /** Sorts the entries from `base` on by key; entries of equal keys keep their order. */
@@ -241,11 +233,6 @@ function writeDouble(out: TextColumn, value: number): void {
     );
   }
   writeAscii(out, doubleText(value));
-}
-
-function writeByte(out: TextColumn, byte: number): void {
-  const bytes = out.reserve(1);
-  bytes[out.length++] = byte;
 }
 
 function tooDeep(): ToolError {

@@ -3,7 +3,7 @@ import type { DenseColumn, PointBatch } from '../batch.ts';
 import { ToolError } from '../errors.ts';
 import { isUuid, type PointId } from '../model.ts';
 import { GrpcPayloadWriter } from './grpc-payload.ts';
-import { FIXED32, LENGTH, malformed, ProtoReader } from './proto-reader.ts';
+import { ENTRY_KEY, ENTRY_VALUE, FIXED32, LENGTH, malformed, ProtoReader } from './proto-reader.ts';
 import type { IdPage } from './transport.ts';
 
 /*
@@ -21,8 +21,6 @@ const POINT_VECTORS = (4 << 3) | LENGTH;
 const VECTORS_VECTOR = (1 << 3) | LENGTH;
 const VECTORS_NAMED = (2 << 3) | LENGTH;
 const NAMED_ENTRY = (1 << 3) | LENGTH;
-const ENTRY_KEY = (1 << 3) | LENGTH;
-const ENTRY_VALUE = (2 << 3) | LENGTH;
 /** Servers up to 1.16 do not pack this one: a tag before every float. */
 const VECTOR_DATA = (1 << 3) | FIXED32;
 const VECTOR_DATA_PACKED = (1 << 3) | LENGTH;

@@ -1,7 +1,7 @@
 import type { PointId } from '../model.ts';
+import { QUOTE } from './json-bytes.ts';
 import { damaged, type JsonCursor } from './json-scan.ts';
 
-const QUOTE = 0x22;
 const MAX_U64 = '18446744073709551615';
 
 /** A u64 in canonical decimals, or a UUID in quotes. */

@@ -1,17 +1,18 @@
 import { ToolError } from '../errors.ts';
 import { numberEnd } from './float-text.ts';
+import {
+  BACKSLASH,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from './json-bytes.ts';
 
 /** Deepest nesting that is read, in levels. Qdrant itself takes a payload of about 128 (serde_json's limit). */
 export const MAX_NESTING = 512;
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
 
 /**
  * A place in a JSON text of bytes (RFC 8259), read without making values of it. Anything that is not JSON is a

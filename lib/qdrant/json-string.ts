@@ -1,9 +1,8 @@
 import type { TextColumn } from '../batch.ts';
-import { copyBytes, writeEscape } from './canonical-json.ts';
+import { copyBytes, writeByte, writeEscape } from './canonical-json.ts';
+import { BACKSLASH, QUOTE } from './json-bytes.ts';
 import type { JsonCursor } from './json-scan.ts';
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const ZERO = 0x30;
 
 /** Copies the string at the cursor, quotes included: what has no escape as it is, escapes spelled canonically. */
@@ -92,8 +91,4 @@ function writeCodePoint(bytes: Uint8Array, start: number, point: number): number
     bytes[at++] = 0x80 | (point & 63);
   }
   return at;
-}
-
-function writeByte(out: TextColumn, byte: number): void {
-  out.reserve(1)[out.length++] = byte;
 }

@@ -1,18 +1,19 @@
 import { type FieldColumn, TextColumn } from '../batch.ts';
 import { ToolError } from '../errors.ts';
 import { compareBytes, copyBytes, writeAscii, writeString } from './canonical-json.ts';
+import {
+  BACKSLASH,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from './json-bytes.ts';
 import { copyNumber } from './json-number.ts';
 import { type JsonCursor, MAX_NESTING, tooDeep } from './json-scan.ts';
 import { copyString } from './json-string.ts';
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
 
 /** A copy of an object while its members are put in order is kept for the next one up to this size, in bytes. */
 const KEPT_SCRATCH = 1024 * 1024;

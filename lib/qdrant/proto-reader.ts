@@ -6,6 +6,10 @@ export const FIXED64 = 1;
 export const LENGTH = 2;
 export const FIXED32 = 5;
 
+/** Tags of the key and the value in the entries of a map with text for keys (the same guide, "Maps"). */
+export const ENTRY_KEY = (1 << 3) | LENGTH;
+export const ENTRY_VALUE = (2 << 3) | LENGTH;
+
 /**
  * Reads protobuf fields one after the other out of one buffer, without objects on the way: `tag` says which
  * field comes, then exactly one of the other methods takes or skips it. Every length is checked against the

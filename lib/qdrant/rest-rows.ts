@@ -2,12 +2,10 @@ import type { DenseColumn, PointBatch } from '../batch.ts';
 import { ToolError } from '../errors.ts';
 import type { PointId } from '../model.ts';
 import { numberEnd, readFloats } from './float-text.ts';
+import { CLOSE_ARRAY, OPEN_ARRAY, OPEN_OBJECT } from './json-bytes.ts';
 import { damaged, endsTooEarly, type JsonCursor } from './json-scan.ts';
 import { PayloadText } from './payload-text.ts';
 
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
 const LETTER_N = 0x6e;
 
 /** Fills the rows of a batch one after the other. */
