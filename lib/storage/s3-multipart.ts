@@ -1,7 +1,7 @@
 import { messageOf, ToolError } from '../errors.ts';
 import { type RetryPolicy, retry } from '../retry.ts';
+import type { BodyCheck, CompletedPart, Condition, StoredPart } from './s3-calls.ts';
 import { base64Of, crc32Of, etagOfParts, hexOf, md5Of } from './s3-checksums.ts';
-import type { BodyCheck, CompletedPart, Condition, Limits, StoredPart } from './s3-client.ts';
 import { failureOf, isThrottle, refusesHeader } from './s3-errors.ts';
 import { type Gate, type PartPlan, type PartPool, requestGate, tooManyParts } from './s3-parts.ts';
 import {
@@ -14,6 +14,7 @@ import {
   publishOn,
   verify,
 } from './s3-publish.ts';
+import type { Limits } from './s3-sdk.ts';
 import type { PartSource } from './s3-source.ts';
 
 // Why not `Upload` of @aws-sdk/lib-storage, measured under Bun: its abort() returns at once while parts go on

@@ -1,7 +1,8 @@
 import { messageOf, ToolError } from '../errors.ts';
 import { type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
-import type { Condition, Limits, S3Calls, StoredObject } from './s3-client.ts';
+import type { Condition, S3Calls, StoredObject } from './s3-calls.ts';
 import { failureOf, isConflict, refusesHeader } from './s3-errors.ts';
+import type { Limits } from './s3-sdk.ts';
 
 /** What was sent, and so what has to be found under the key. */
 export interface Expected {

@@ -1,7 +1,7 @@
 import { abortReason, ToolError } from '../errors.ts';
 import { BRISK, PATIENT, type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
+import { type Condition, s3Calls } from './s3-calls.ts';
 import { base64Of, hexOf, md5Of } from './s3-checksums.ts';
-import { type Condition, type S3Address, s3Calls } from './s3-client.ts';
 import type { StoreWords } from './s3-errors.ts';
 import { putParts, removeUpload } from './s3-multipart.ts';
 import { partPool, planParts } from './s3-parts.ts';
@@ -14,6 +14,7 @@ import {
   publishOn,
   verify,
 } from './s3-publish.ts';
+import type { S3Address } from './s3-sdk.ts';
 import { partSource } from './s3-source.ts';
 import type { Destination, PutRequest, Receipt } from './storage.ts';
 

@@ -14,7 +14,7 @@ const DIMENSIONS = 384;
 const ROWS_SHOWN = 3;
 
 async function main(): Promise<void> {
-  const sample = { name: 'sample', points: POINTS, dimensions: DIMENSIONS, keys: true };
+  const sample = { name: 'sample', points: POINTS, dimensions: DIMENSIONS };
   const qdrant = await startQdrantDouble({ generated: [sample] });
   const program = join(ROOT, 'bin/exporter-r2.ts');
   const args = ['--collection', 'sample', '--url', qdrant.grpcUrl, '--output', FILE];

@@ -5,37 +5,11 @@ import {
   HeadObjectCommand,
   ListPartsCommand,
   PutObjectCommand,
-  S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { FetchHttpHandler } from '@smithy/fetch-http-handler';
-import { abortReason, ToolError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
-import { failureOf, type StoreWords, s3Error } from './s3-errors.ts';
-
-export interface S3Address {
-  /** Undefined: AWS itself. */
-  readonly endpoint?: string | undefined;
-  /** Undefined: the SDK's own chain (AWS_REGION, profile). */
-  readonly region?: string | undefined;
-  readonly bucket: string;
-  /** Both absent: the SDK's own chain (AWS_*, profiles, roles). */
-  readonly accessKeyId?: Secret | undefined;
-  readonly secretAccessKey?: Secret | undefined;
-  /** Default: true when an endpoint is given. */
-  readonly forcePathStyle?: boolean | undefined;
-}
-
-/** How long one attempt of a request may take, and how long it outlives its signal. Milliseconds. */
-export interface Limits {
-  readonly signal: AbortSignal;
-  readonly timeoutMs: number;
-  /**
-   * For requests that must not be cut in the middle because the store may have acted on them: how long they
-   * may still run once the signal aborts. Default 0.
-   */
-  readonly graceMs?: number;
-}
+import { ToolError } from '../errors.ts';
+import { failureOf, type StoreWords } from './s3-errors.ts';
+import { attempt, type Limits, makeClient, type S3Address } from './s3-sdk.ts';
 
 /** Publishes only if the key holds nothing, or exactly this entity tag. */
 export type Condition =
@@ -222,81 +196,6 @@ export function s3Calls(address: S3Address, words: (key: string) => StoreWords):
         }
       }),
   };
-}
-
-function makeClient(address: S3Address): S3Client {
-  const { accessKeyId, secretAccessKey } = address;
-  const client = new S3Client({
-    ...(address.endpoint === undefined ? {} : { endpoint: address.endpoint }),
-    ...(address.region === undefined ? {} : { region: address.region }),
-    forcePathStyle: address.forcePathStyle ?? address.endpoint !== undefined,
-    ...(accessKeyId === undefined || secretAccessKey === undefined
-      ? {}
-      : { credentials: { accessKeyId: accessKeyId.reveal(), secretAccessKey: secretAccessKey.reveal() } }),
-    // The SDK's three attempts are over in 150 ms and its token bucket runs dry: lib/retry.ts does it.
-    maxAttempts: 1,
-    // On the client, not the command: the default CRC trailers mean aws-chunked bodies, which R2 refused.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    // No requestTimeout here: it rejects without ending the request. `attempt` below cuts it.
-    requestHandler: new FetchHttpHandler(),
-  });
-  // A body is signed by its SHA-256 otherwise, most of the SDK's CPU. Our own checksum is a signed header, so
-  // the store still checks every byte of what it takes, over plain HTTP too.
-  // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
-  client.middlewareStack.add(
-    (next) => (args) => {
-      const request = args.request as { body?: unknown; headers: Record<string, string> };
-      if (request.body instanceof Uint8Array) request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
-      return next(args);
-    },
-    { step: 'build', name: 'unsignedPayload' },
-  );
-  // After signing, because proxies change it: a store that compressed its answer to HEAD would send neither
-  // the length nor the entity tag of the object.
-  client.middlewareStack.add(
-    (next) => (args) => {
-      (args.request as { headers: Record<string, string> }).headers['accept-encoding'] = 'identity';
-      return next(args);
-    },
-    { step: 'deserialize', priority: 'low', name: 'identityAnswers' },
-  );
-  return client;
-}
-
-async function attempt<T>(
-  run: (abortSignal: AbortSignal) => Promise<T>,
-  limits: Limits,
-  words: StoreWords,
-): Promise<T> {
-  const { signal, timeoutMs, graceMs = 0 } = limits;
-  if (signal.aborted) throw abortReason(signal);
-  const cut = new AbortController();
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    cut.abort();
-  }, timeoutMs);
-  let graceTimer: ReturnType<typeof setTimeout> | undefined;
-  const onAbort = () => {
-    if (graceMs === 0) cut.abort();
-    else graceTimer = setTimeout(() => cut.abort(), graceMs);
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await run(cut.signal);
-  } catch (error) {
-    if (timedOut) {
-      const text = `${words.failed}: the store did not answer within ${Math.round(timeoutMs / 1000)} s.`;
-      throw new ToolError('store', text, { cause: error, remedy: 'again' });
-    }
-    if (cut.signal.aborted) throw abortReason(signal);
-    throw error instanceof ToolError ? error : s3Error(error, words);
-  } finally {
-    clearTimeout(timer);
-    clearTimeout(graceTimer);
-    signal.removeEventListener('abort', onAbort);
-  }
 }
 
 function conditionFields(condition: Condition): { IfNoneMatch?: string; IfMatch?: string } {
