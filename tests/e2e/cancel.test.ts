@@ -97,7 +97,8 @@ async function startToStore(...extra: readonly string[]): Promise<Program> {
 }
 
 async function filesIn(folder: string): Promise<readonly string[]> {
-  return readdir(folder, { recursive: true }).catch(() => []);
+  // readdir gives them in no order.
+  return (await readdir(folder, { recursive: true }).catch(() => [])).sort();
 }
 
 /** What a cancelled run says, whichever phase it was in. */
