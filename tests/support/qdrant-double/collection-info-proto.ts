@@ -42,7 +42,7 @@ export function collectionInfoProto(collection: Collection, version: QdrantVersi
       ...quantizationConfig(config.quantization_config),
       ...(isObject(strict) ? { strictModeConfig: strictModeConfig(strict) } : {}),
     },
-    ...(version === '1.16.3' ? {} : { updateQueue: {} }),
+    ...(version === '1.16.3' ? {} : { updateQueue: { length: BigInt(collection.updateQueue) } }),
   });
   const sparse = params.sparse_vectors;
   const paramsMessage = message.config?.params;
@@ -80,7 +80,12 @@ function vectorParams(spec: JsonObject) {
   };
 }
 
-const DATATYPES = { float32: Datatype.Float32, float16: Datatype.Float16, uint8: Datatype.Uint8 };
+const DATATYPES = {
+  float32: Datatype.Float32,
+  float16: Datatype.Float16,
+  uint8: Datatype.Uint8,
+  turbo4: Datatype.Turbo4,
+};
 
 /**
  * Field 10 of CollectionParams, its last, by hand: prost leaves an empty value out of a map's entry, the
@@ -88,13 +93,24 @@ const DATATYPES = { float32: Datatype.Float32, float16: Datatype.Float16, uint8:
  */
 function sparseVectorsConfig(sparse: JsonObject) {
   const entries = Object.entries(sparse).map(([name, spec]) => {
-    const isIdf = isObject(spec) && spec.modifier === 'idf';
-    const value = isIdf ? bytesField(2, varintField(2, Modifier.Idf)) : Buffer.alloc(0);
-    return bytesField(1, stringField(1, name), value);
+    const params = Buffer.concat([sparseIndex(spec as JsonObject), modifier(spec as JsonObject)]);
+    return bytesField(1, stringField(1, name), params.length === 0 ? params : bytesField(2, params));
   });
   // An unknown field's data includes its length.
   const data = bytesField(10, ...entries).subarray(1);
   return { no: 10, wireType: 2, data };
+}
+
+/** SparseVectorParams: index 1 (SparseIndexConfig: datatype 3), modifier 2. */
+function sparseIndex({ index }: JsonObject): Buffer {
+  if (!isObject(index)) return Buffer.alloc(0);
+  const { datatype } = index;
+  const known = typeof datatype === 'string' ? DATATYPES[datatype as keyof typeof DATATYPES] : undefined;
+  return bytesField(1, known === undefined ? Buffer.alloc(0) : varintField(3, known));
+}
+
+function modifier(spec: JsonObject): Buffer {
+  return spec.modifier === 'idf' ? varintField(2, Modifier.Idf) : Buffer.alloc(0);
 }
 
 function hnswConfig(config: JsonObject) {

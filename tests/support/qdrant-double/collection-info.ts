@@ -1,5 +1,5 @@
 import type { Collection, QdrantVersion } from './collection.ts';
-import { ExactNumber, isObject, type Json, type JsonObject, parseExactJson } from './exact-json.ts';
+import { ExactNumber, isObject, type Json, type JsonObject, objectOf } from './exact-json.ts';
 import { hasUnnamedVector } from './store-vectors.ts';
 
 /** `result` of GET /collections/{name}, in the server's key order. */
@@ -21,7 +21,7 @@ export function collectionInfo(collection: Collection, version: QdrantVersion): 
       ...strictModeConfig(create),
     },
     payload_schema: {},
-    ...(isOld ? {} : { update_queue: { length: integer(0) } }),
+    ...(isOld ? {} : { update_queue: { length: integer(collection.updateQueue) } }),
   };
 }
 
@@ -65,10 +65,6 @@ const OPTIMIZER =
   '{"deleted_threshold":0.2,"vacuum_min_vector_number":1000,"default_segment_number":0,"max_segment_size":null,"memmap_threshold":null,"indexing_threshold":10000,"flush_interval_sec":5,"max_optimization_threads":null}';
 const OPTIMIZER_1_18 = OPTIMIZER.replace('}', ',"prevent_unoptimized":null}');
 const WAL = '{"wal_capacity_mb":32,"wal_segments_ahead":0,"wal_retain_closed":1}';
-
-function objectOf(text: string): JsonObject {
-  return parseExactJson(text) as JsonObject;
-}
 
 function integer(value: number): ExactNumber {
   return new ExactNumber(String(value));

@@ -1,10 +1,14 @@
 import type { ByteWriter } from './byte-writer.ts';
+import type { Change } from './change.ts';
 import type { JsonObject } from './exact-json.ts';
 import type { Filter } from './filter.ts';
 import type { IdKey } from './point-id.ts';
+import type { StoredPoint } from './stored-point.ts';
 
 export type QdrantVersion = '1.16.3' | '1.18.3';
-export type ShardKey = string | number;
+
+/** A keyword, or a u64: a bigint where a double would not be exact. */
+export type ShardKey = string | number | bigint;
 
 export type PayloadSelection =
   | boolean
@@ -24,9 +28,13 @@ export interface PointSource {
   positionAtOrAfter(id: IdKey): number;
   /** Position of the point, or -1. */
   positionOf(id: IdKey): number;
+  /** False where no point stands at a position: not yet, or not any more. */
+  isPresent(position: number): boolean;
   /** False for a point that a scroll still shows but a retrieve no longer finds. */
   isRetrievable(position: number): boolean;
   matches(position: number, filter: Filter): boolean;
+  /** The point as such, where bytes that come prepared do not serve. */
+  point(position: number): StoredPoint;
   /** About how many bytes a point takes in an answer of either protocol, so that its buffer need not grow. */
   jsonBytes(selection: Selection): number;
   protoBytes(selection: Selection): number;
@@ -48,9 +56,13 @@ export interface Collection {
   readonly shardKeys: readonly ShardKey[];
   /** Vectors that info counts as indexed: those of sparse vectors that are not empty. */
   readonly indexedVectors: number;
+  /** Updates that wait to be applied, which servers tell from 1.18 on. */
+  readonly updateQueue: number;
   /** Points of some shard keys, or of all: equal ids under two keys then show once, but count twice. */
   points(shardKeys: readonly ShardKey[] | undefined): {
     readonly source: PointSource;
     readonly count: number;
   };
+  /** Happens at once. Throws where this collection cannot change so. */
+  change(change: Change): void;
 }

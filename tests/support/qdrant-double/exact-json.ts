@@ -30,3 +30,10 @@ export function isObject(value: Json | undefined): value is JsonObject {
     typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber)
   );
 }
+
+/** Parses the text of a JSON object. */
+export function objectOf(text: string): JsonObject {
+  const json = parseExactJson(text);
+  if (!isObject(json)) throw new Error(`not a JSON object: ${text.slice(0, 100)}`);
+  return json;
+}

@@ -28,7 +28,7 @@ export interface RequestFacts {
   readonly points: number;
 }
 
-/** How an answer goes wrong. All but `status` and `timeout` concern the way, not the contents. */
+/** How an answer goes wrong. All but `status`, `timeout` and `contents` concern the way, not the contents. */
 export type Fault =
   | {
       /** An error instead of the answer, as Qdrant words its own: `{"status":{"error":…}}`, grpc-message. */
@@ -56,7 +56,34 @@ export type Fault =
   /** Half of the body, then a clean end: shorter than content-length; END_STREAM without trailers. */
   | { readonly kind: 'earlyClose' }
   /** Half of the contents as if they were all: content-length or message length to match, status 0. */
-  | { readonly kind: 'truncated' };
+  | { readonly kind: 'truncated' }
+  /**
+   * A whole answer to a scroll or retrieve that lies about the point at `at`, counted in the answer (the middle one
+   * unless told), or about that point's `vector` (its first that is shown). Where there is no such point or vector
+   * the answer is a status 500 that says so.
+   */
+  | {
+      readonly kind: 'contents';
+      readonly wrong: WrongContents;
+      readonly at?: number;
+      readonly vector?: string;
+    };
+
+export type WrongContents =
+  /** The point comes twice, in place of the next one. */
+  | 'duplicateId'
+  /** It changes places with the next one. */
+  | 'idOutOfOrder'
+  /** It has the id of no point, close to 2^64. */
+  | 'idNotAskedFor'
+  /** One value is missing: of a dense vector, of a multivector's last row, of a sparse vector's values. */
+  | 'vectorLength'
+  /** A dense vector comes as a sparse one, a multivector or sparse vector as a dense one. */
+  | 'vectorKind'
+  /** It has a vector more, `stranger`. */
+  | 'vectorUnknown'
+  /** Not about a point: the next page begins where this one did. */
+  | 'offsetBack';
 
 export type Faults = (request: RequestFacts) => Fault | undefined;
 

@@ -1,216 +1,145 @@
-import type { ByteWriter } from './byte-writer.ts';
-import type { Collection, PointSource, QdrantVersion, Selection } from './collection.ts';
-import { matchesFilter } from './filter.ts';
-import {
-  type GeneratedCollection,
-  generatedId,
-  isNumber,
-  numberAt,
-  numberCount,
-  numberRank,
-  uuidAt,
-  uuidRank,
-} from './generated-id.ts';
-import { serialOf, templateOf, templatePayload } from './generated-point.ts';
-import { GeneratedTemplates, generatedStoredPoint } from './generated-templates.ts';
-import { type IdKey, idKey } from './point-id.ts';
-import { pointJson } from './point-json.ts';
-import { retrievedPoint } from './point-proto.ts';
-import { bytesField } from './protobuf.ts';
-import { objectOf } from './recorded-collections.ts';
+import type { Change } from './change.ts';
+import type { Collection, QdrantVersion, ShardKey } from './collection.ts';
+import { type JsonObject, objectOf } from './exact-json.ts';
+import type { GeneratedCollection } from './generated-id.ts';
+import { GeneratedPoints } from './generated-points.ts';
+import { GeneratedTemplates } from './generated-templates.ts';
+import { type GeneratedVector, generatedVectors } from './generated-vector.ts';
+import { idKey } from './point-id.ts';
+import { Presence } from './presence.ts';
+import { unionPoints } from './union-points.ts';
+import { vectorsConfig } from './vectors-config.ts';
 
 export function generatedCollection(
   settings: GeneratedCollection,
   version: QdrantVersion,
   isPrepared: boolean,
 ): Collection {
-  const templates = new GeneratedTemplates(settings, version);
-  if (isPrepared) templates.prepare();
-  const source = new GeneratedPoints(settings, version, templates);
-  return {
-    name: settings.name,
-    create: objectOf(createText(settings)),
-    shardKeys: [],
-    indexedVectors: settings.points,
-    points: () => ({ source, count: settings.points }),
-  };
+  return new MadeUpCollection(settings, version, isPrepared);
 }
 
-function createText({ dimensions, distance, shardCount, strictMode }: GeneratedCollection): string {
-  const strict = strictMode && {
-    enabled: true,
-    max_query_limit: strictMode.maxQueryLimit,
-    max_timeout: strictMode.maxTimeoutSeconds,
-    read_rate_limit: strictMode.readRateLimit,
-  };
-  return JSON.stringify({
-    vectors: { size: dimensions, distance: distance ?? 'Cosine' },
-    shard_number: shardCount ?? 1,
-    strict_mode_config: strict,
-  });
-}
+/** As many bits as a point's entries have (template-writing.ts). */
+const MOST_VECTORS = 30;
 
-const DIGIT_0 = 0x30;
-const UUID_LENGTH = 36;
-/** How much longer than the first template the average may be. */
-const SPREAD = 64;
-
-/** Bodies come prepared; a point costs its id, one copy, and its serial written over the placeholder. */
-class GeneratedPoints implements PointSource {
-  readonly length: number;
+class MadeUpCollection implements Collection {
+  readonly name: string;
+  readonly shardKeys: readonly ShardKey[];
   readonly #settings: GeneratedCollection;
   readonly #version: QdrantVersion;
-  readonly #numbers: number;
-  readonly #uuids: number;
-  readonly #templates: GeneratedTemplates;
+  /** One a shard key, in their order, or one for all; what they show is made anew where vectors change. */
+  readonly #presences: readonly Presence[];
+  #vectors: readonly GeneratedVector[];
+  #sources: readonly GeneratedPoints[];
+  create: JsonObject;
+  updateQueue: number;
 
-  constructor(settings: GeneratedCollection, version: QdrantVersion, templates: GeneratedTemplates) {
-    this.length = settings.points;
+  constructor(settings: GeneratedCollection, version: QdrantVersion, isPrepared: boolean) {
+    const { absent, points, shardKeys = [] } = settings;
+    this.name = settings.name;
+    this.shardKeys = shardKeys.map(({ key }) => key);
+    this.updateQueue = settings.updateQueue ?? 0;
     this.#settings = settings;
     this.#version = version;
-    this.#numbers = numberCount(settings);
-    this.#uuids = this.length - this.#numbers;
-    this.#templates = templates;
+    this.#presences =
+      shardKeys.length === 0
+        ? [new Presence(0, points, absent)]
+        : shardKeys.map(
+            ({ first = 0, points: count = points - first }) => new Presence(first, count, absent),
+          );
+    this.#vectors = checked(generatedVectors(settings));
+    this.create = createOf(settings, this.#vectors);
+    this.#sources = this.#makeSources(isPrepared);
   }
 
-  positionAtOrAfter(id: IdKey): number {
-    if (typeof id === 'number') return Math.min(numberRank(id), this.#numbers);
-    return this.#numbers + (isNumber(id) ? 0 : uuidRank(id, this.#uuids).rank);
+  get indexedVectors(): number {
+    return this.#presences.reduce((sum, { count }) => sum + count, 0);
   }
 
-  positionOf(id: IdKey): number {
-    if (typeof id === 'number') {
-      const rank = numberRank(id);
-      return rank < this.#numbers && numberAt(rank) === id ? rank : -1;
+  points(wanted: readonly ShardKey[] | undefined): ReturnType<Collection['points']> {
+    const chosen =
+      wanted === undefined || this.shardKeys.length === 0
+        ? this.#sources
+        : this.#sources.filter((_, at) => wanted.includes(this.shardKeys[at] as ShardKey));
+    return {
+      source: unionPoints(chosen),
+      count: chosen.reduce((sum, { presence }) => sum + presence.count, 0),
+    };
+  }
+
+  change(change: Change): void {
+    switch (change.kind) {
+      case 'addVector':
+        this.#setVectors(checked([...this.#vectors, change.vector]));
+        return;
+      case 'dropVector':
+        if (!this.#vectors.some(({ name }) => name === change.name)) {
+          throw new Error(`it has no vector "${change.name}" to drop`);
+        }
+        this.#setVectors(this.#vectors.filter(({ name }) => name !== change.name));
+        return;
+      case 'addPoints':
+      case 'deletePoints':
+        for (const id of change.ids) this.#setPoint(id, change.kind === 'addPoints', change.shardKey);
+        return;
+      case 'updateQueue':
+        this.updateQueue = change.length;
+        return;
+      case 'upsertPoints':
+        throw new Error('it is generated: it takes addPoints, not upsertPoints');
     }
-    if (isNumber(id)) return -1;
-    const { rank, isFound } = uuidRank(id, this.#uuids);
-    return isFound ? this.#numbers + rank : -1;
   }
 
-  isRetrievable(position: number): boolean {
-    return this.#settings.deleted === undefined || !this.#settings.deleted(position);
+  #setVectors(vectors: readonly GeneratedVector[]): void {
+    this.#vectors = vectors;
+    this.create = createOf(this.#settings, vectors);
+    this.#sources = this.#makeSources(false);
   }
 
-  matches(position: number, filter: Parameters<typeof matchesFilter>[0]): boolean {
-    const payload = templatePayload(this.#settings, templateOf(position));
-    if ('serial' in payload) payload.serial = serialOf(position);
-    return matchesFilter(filter, idKey(generatedId(this.#settings, position)), payload);
+  /** Throws where nothing would change: a test that is wrong about what there is should hear of it. */
+  #setPoint(id: string, isPresent: boolean, shardKey: ShardKey | undefined): void {
+    const position = this.#sources[0]?.positionOf(idKey(id)) ?? -1;
+    const presences = this.#presences.filter(
+      (_, at) => shardKey === undefined || this.shardKeys[at] === shardKey,
+    );
+    const changed = presences.filter((presence) => position >= 0 && presence.set(position, isPresent));
+    if (changed.length > 0) return;
+    const where = shardKey === undefined ? '' : ` under shard key ${shardKey}`;
+    throw new Error(
+      isPresent ? `it has no absent point ${id}${where} to add` : `it has no point ${id}${where} to delete`,
+    );
   }
 
-  jsonBytes({ payload, vectors }: Selection): number {
-    if (payload === false && vectors === false) return UUID_LENGTH + 12;
-    return UUID_LENGTH + 12 + this.#templates.json(0).bytes.length + SPREAD;
-  }
-
-  protoBytes({ payload, vectors }: Selection): number {
-    if (payload === false && vectors === false) return UUID_LENGTH + 8;
-    return UUID_LENGTH + 16 + this.#templates.proto(0).bytes.length + SPREAD;
-  }
-
-  writeJsonId(out: ByteWriter, position: number): void {
-    if (position < this.#numbers) out.ascii(String(numberAt(position)));
-    else out.ascii(`"${this.#uuid(position)}"`);
-  }
-
-  writeJsonPoint(out: ByteWriter, position: number, selection: Selection): void {
-    const { payload, vectors } = selection;
-    if (typeof payload !== 'boolean' || typeof vectors !== 'boolean') {
-      out.utf8(pointJson(generatedStoredPoint(this.#settings, position), selection, this.#version));
-      return;
-    }
-    out.ascii('{"id":');
-    this.writeJsonId(out, position);
-    if (payload || vectors) {
-      const template = this.#templates.json(templateOf(position));
-      appendTemplate(out, template, payload, vectors, position);
-    }
-    out.byte(0x7d);
-  }
-
-  writeProtoId(out: ByteWriter, position: number, field: number): void {
-    const size = this.#idSize(position);
-    out.byte(field * 8 + 2);
-    out.byte(size);
-    this.#writeIdContent(out, position);
-  }
-
-  writeProtoPoint(out: ByteWriter, position: number, selection: Selection, field: number): void {
-    const { payload, vectors } = selection;
-    if (typeof payload !== 'boolean' || typeof vectors !== 'boolean') {
-      const point = generatedStoredPoint(this.#settings, position);
-      out.append(bytesField(field, retrievedPoint(point, selection, this.#version)));
-      return;
-    }
-    const idSize = this.#idSize(position);
-    out.byte(field * 8 + 2);
-    if (!payload && !vectors) {
-      out.byte(idSize + 2);
-      this.writeProtoId(out, position, 1);
-      return;
-    }
-    const template = this.#templates.proto(templateOf(position));
-    const bodySize = (payload ? template.split : 0) + (vectors ? template.bytes.length - template.split : 0);
-    out.varint(idSize + 2 + bodySize);
-    this.writeProtoId(out, position, 1);
-    appendTemplate(out, template, payload, vectors, position);
-  }
-
-  #uuid(position: number): string {
-    return uuidAt(position - this.#numbers, this.#uuids);
-  }
-
-  /** Bytes of the PointId message's content. */
-  #idSize(position: number): number {
-    if (position >= this.#numbers) return UUID_LENGTH + 2;
-    const id = numberAt(position);
-    let size = 2;
-    for (let bound = 128; id >= bound; bound *= 128) size++;
-    return size;
-  }
-
-  #writeIdContent(out: ByteWriter, position: number): void {
-    if (position < this.#numbers) {
-      out.byte(0x08);
-      out.varint(numberAt(position));
-      return;
-    }
-    out.byte(0x12);
-    out.byte(UUID_LENGTH);
-    out.ascii(this.#uuid(position));
+  #makeSources(isPrepared: boolean): GeneratedPoints[] {
+    const templates = new GeneratedTemplates(this.#settings, this.#vectors, this.#version);
+    if (isPrepared) templates.prepare();
+    return this.#presences.map(
+      (presence, at) => new GeneratedPoints(templates, presence, this.shardKeys[at]),
+    );
   }
 }
 
-/** A point's body: the payload's part up to `split`, the vector's after it. */
-export interface Template {
-  readonly bytes: Buffer;
-  readonly split: number;
-  /** Where in the payload's part the serial stands, or -1. */
-  readonly serialAt: number;
+function createOf(settings: GeneratedCollection, vectors: readonly GeneratedVector[]): JsonObject {
+  const { create, shardCount, shardKeys = [], strictMode } = settings;
+  const rest = {
+    shard_number: shardCount ?? 1,
+    sharding_method: shardKeys.length === 0 ? undefined : 'custom',
+    strict_mode_config: strictMode && {
+      enabled: true,
+      max_query_limit: strictMode.maxQueryLimit,
+      max_timeout: strictMode.maxTimeoutSeconds,
+      read_rate_limit: strictMode.readRateLimit,
+    },
+    ...create,
+  };
+  return { ...vectorsConfig(vectors), ...objectOf(JSON.stringify(rest)) };
 }
 
-function appendTemplate(
-  out: ByteWriter,
-  template: Template,
-  payload: boolean,
-  vectors: boolean,
-  position: number,
-): void {
-  const { bytes, serialAt, split } = template;
-  const from = payload ? 0 : split;
-  const to = vectors ? bytes.length : split;
-  const target = out.reserve(to - from);
-  bytes.copy(target, out.length, from, to);
-  if (payload && serialAt >= 0) writeSerial(target, out.length + serialAt, position);
-  out.length += to - from;
-}
-
-/** Twelve digits; the placeholder's leading zeros stay. */
-function writeSerial(target: Buffer, start: number, position: number): void {
-  let rest = position;
-  for (let at = start + 11; rest > 0; at--) {
-    const tenth = Math.floor(rest / 10);
-    target[at] = DIGIT_0 + rest - tenth * 10;
-    rest = tenth;
+function checked(vectors: readonly GeneratedVector[]): readonly GeneratedVector[] {
+  const names = new Set(vectors.map(({ name }) => name));
+  if (names.size < vectors.length) throw new Error('two of the vectors have the same name');
+  if (vectors.length > MOST_VECTORS) throw new Error(`more than ${MOST_VECTORS} vectors`);
+  if (vectors.some(({ kind, name }) => kind === 'sparse' && name === '')) {
+    throw new Error('a sparse vector has a name');
   }
+  return vectors;
 }

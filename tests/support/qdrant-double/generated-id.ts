@@ -1,22 +1,46 @@
 import type { PointId, StrictMode } from '../../../lib/model.ts';
+import type { ShardKey } from './collection.ts';
+import type { GeneratedVector } from './generated-vector.ts';
 import type { IdKey } from './point-id.ts';
 
 /** A collection of any size that is made up while it is read; equal settings give equal points. */
 export interface GeneratedCollection {
   readonly name: string;
+  /** Places for points in id order, numbered from 0: one point each, but for those that are absent. */
   readonly points: number;
+  /** Of the unnamed dense vector; 0 where `vectors` says what there is. */
   readonly dimensions: number;
+  /** `Cosine` unless told; of the unnamed dense vector. */
+  readonly distance?: string;
+  /** Up to 30, or none at all, in place of the one of `dimensions`. */
+  readonly vectors?: readonly GeneratedVector[];
   /** About how long a payload's JSON text is: 350 unless told; from 230 up it has all kinds of values. 0: `{}`. */
   readonly payloadBytes?: number;
+  /** JSON text of an object that is a point's payload instead (richPayload() makes some), or undefined. */
+  readonly payload?: (index: number) => string | undefined;
   /** Numbers 1, 4, 7 …, UUIDs spread over their whole range, or the first half numbers and the rest UUIDs. */
   readonly ids?: 'u64' | 'uuid' | 'mixed';
-  readonly distance?: string;
   readonly shardCount?: number;
+  /** Custom sharding. Unless told otherwise every key holds the same ids, with contents of its own. */
+  readonly shardKeys?: readonly GeneratedShard[];
   readonly strictMode?: StrictMode;
+  /** Updates that wait to be applied: 0 unless told. */
+  readonly updateQueue?: number;
+  /** Further members of what the collection was created with, such as `quantization_config`. */
+  readonly create?: Readonly<Record<string, unknown>>;
   /** Adds a top-level string `key` to every payload. */
   readonly keys?: boolean;
   /** Points that a scroll shows and count counts, but a retrieve no longer finds. */
   readonly deleted?: (index: number) => boolean;
+  /** Points that are not there until a change adds them. */
+  readonly absent?: (index: number) => boolean;
+}
+
+/** A shard key and which of the collection's places it has: all, or `points` of them from `first` on. */
+export interface GeneratedShard {
+  readonly key: ShardKey;
+  readonly first?: number;
+  readonly points?: number;
 }
 
 const STRIDE = 3;

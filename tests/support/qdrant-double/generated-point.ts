@@ -1,17 +1,22 @@
 import type { PointId } from '../../../lib/model.ts';
 import { canonicalJson } from './canonical-payload.ts';
-import { ExactNumber, type Json, type JsonObject } from './exact-json.ts';
+import type { ShardKey } from './collection.ts';
+import { ExactNumber, type Json, type JsonObject, objectOf } from './exact-json.ts';
 import { type GeneratedCollection, generatedId } from './generated-id.ts';
+import { type GeneratedVector, generatedVectors, hasVector, templateVector } from './generated-vector.ts';
+import { randomNumbers } from './random-numbers.ts';
+import type { StoredPoint, StoredVector } from './stored-point.ts';
 
 /** How many different bodies a collection's points are made of; ids and serials make every point its own. */
 export const TEMPLATES = 1024;
-/** Different float32 values that vectors are drawn from; their texts are made once. */
-const VALUES = 16_384;
 /** The serial that templates hold in place of a point's own. */
 export const SERIAL_PLACEHOLDER = '000000000000';
 
 export interface GeneratedPoint {
   readonly id: PointId;
+  /** By name, the unnamed one being ''; what the point lacks is not there. */
+  readonly vectors: ReadonlyMap<string, StoredVector>;
+  /** The unnamed dense vector; empty where there is none. */
   readonly vector: Float32Array;
   /** Integers beyond 2^53 are bigints. */
   readonly payload: Record<string, unknown>;
@@ -19,53 +24,68 @@ export interface GeneratedPoint {
   readonly payloadJson: string;
 }
 
-/** The point at a position, as both protocols must deliver it. */
-export function generatedPoint(collection: GeneratedCollection, index: number): GeneratedPoint {
-  const payload = templatePayload(collection, templateOf(index));
-  if ('serial' in payload) payload.serial = serialOf(index);
+/** The point at a position, as both protocols must deliver it; with custom sharding, the one under a key. */
+export function generatedPoint(
+  collection: GeneratedCollection,
+  index: number,
+  shardKey?: ShardKey,
+): GeneratedPoint {
+  const point = generatedStoredPoint(collection, index, shardKey);
+  const { id, payload, vectors } = point;
+  const unnamed = vectors.get('');
   return {
-    id: generatedId(collection, index),
-    vector: templateVector(collection, templateOf(index)),
+    id,
+    vectors,
+    vector: unnamed?.kind === 'dense' ? unnamed.values : new Float32Array(),
     payload: plainValue(payload) as Record<string, unknown>,
     payloadJson: canonicalJson(payload),
   };
 }
 
+/** The same in the shape of a stored point; of a key that is no shard's, as the first shard's. */
+export function generatedStoredPoint(
+  collection: GeneratedCollection,
+  index: number,
+  shardKey?: ShardKey,
+  vectors: readonly GeneratedVector[] = generatedVectors(collection),
+): StoredPoint {
+  const seed = seedOf(collection, index, shardKey);
+  const template = templateOf(seed);
+  const shown = vectors.filter((vector) => hasVector(vector, index));
+  return {
+    id: generatedId(collection, index),
+    payload: ownPayload(collection, index) ?? withSerial(templatePayload(collection, template), seed),
+    vectors: new Map(shown.map((vector) => [vector.name, templateVector(collection.name, vector, template)])),
+    ...(shardKey === undefined ? {} : { shardKey }),
+  };
+}
+
+/** The payload that the settings themselves give a point. */
+export function ownPayload(collection: GeneratedCollection, index: number): JsonObject | undefined {
+  const text = collection.payload?.(index);
+  return text === undefined ? undefined : objectOf(text);
+}
+
+export function withSerial(payload: JsonObject, seed: number): JsonObject {
+  return 'serial' in payload ? { ...payload, serial: serialOf(seed) } : payload;
+}
+
+/** Far more than a collection has points, and serials of twelve digits have room for 999 shards. */
+const SEEDS_A_SHARD = 1e9;
+
+/** What a point's body and serial depend on: its position, and under which of the shard keys it stands. */
+export function seedOf({ shardKeys = [] }: GeneratedCollection, index: number, shardKey?: ShardKey): number {
+  const shard = shardKeys.findIndex(({ key }) => key === shardKey);
+  return index + Math.max(0, shard) * SEEDS_A_SHARD;
+}
+
 /** Which body a point has: scattered, so that a mix-up of neighbours shows. */
-export function templateOf(index: number): number {
-  return (Math.imul(index, 0x9e3779b1) >>> 0) % TEMPLATES;
+export function templateOf(seed: number): number {
+  return (Math.imul(seed, 0x9e3779b1) >>> 0) % TEMPLATES;
 }
 
-export function serialOf(index: number): string {
-  return String(index).padStart(SERIAL_PLACEHOLDER.length, '0');
-}
-
-/** Numbers of the value pool that make up a template's vector. */
-export function templateVectorPicks(collection: GeneratedCollection, template: number): Uint16Array {
-  const random = randomNumbers(`${collection.name} vector ${template}`);
-  return Uint16Array.from({ length: collection.dimensions }, () => Math.floor(random() * VALUES));
-}
-
-function templateVector(collection: GeneratedCollection, template: number): Float32Array {
-  const pool = vectorValues(collection.dimensions);
-  return Float32Array.from(templateVectorPicks(collection, template), (pick) => pool[pick] as number);
-}
-
-const pools = new Map<number, Float32Array>();
-
-/** The pool: normally distributed, so that a vector's length is about 1. */
-export function vectorValues(dimensions: number): Float32Array {
-  let pool = pools.get(dimensions);
-  if (pool === undefined) {
-    const random = randomNumbers(`values of ${dimensions} dimensions`);
-    pool = Float32Array.from({ length: VALUES }, () => normal(random) / Math.sqrt(dimensions));
-    pools.set(dimensions, pool);
-  }
-  return pool;
-}
-
-function normal(random: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+export function serialOf(seed: number): string {
+  return String(seed).padStart(SERIAL_PLACEHOLDER.length, '0');
 }
 
 /** A template's payload in the order the server keeps it, which is not the canonical one. */
@@ -118,16 +138,4 @@ function plainValue(value: Json): unknown {
   if (Array.isArray(value)) return value.map(plainValue);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainValue(item)]));
-}
-
-/** Deterministic numbers in [0, 1): mulberry32 on an FNV-1a hash of the seed. */
-function randomNumbers(seed: string): () => number {
-  let state = 0x811c9dc5;
-  for (let at = 0; at < seed.length; at++) state = Math.imul(state ^ seed.charCodeAt(at), 0x01000193);
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -37,7 +37,7 @@ export function callGrpc(
   session: ClientHttp2Session,
   method: string,
   message: Uint8Array,
-  { compressed = false, metadata = {}, timeoutMs = 5000 }: GrpcCallOptions = {},
+  { compressed = false, metadata = {}, timeoutMs = 30_000 }: GrpcCallOptions = {},
 ): Promise<GrpcExchange> {
   const stream = session.request({
     ':method': 'POST',

@@ -1,24 +1,26 @@
-import { fromBinary } from '@bufbuild/protobuf';
-import { type Filter as FilterMessage, FilterSchema } from '@qdrant/js-client-grpc';
 import type { Selection, ShardKey } from './collection.ts';
-import type { Condition, Filter } from './filter.ts';
+import { hasEmptyCondition } from './empty-conditions.ts';
+import type { Filter } from './filter.ts';
+import { parseProtoFilter } from './filter-proto.ts';
 import { type IdKey, idKey, parseUuid } from './point-id.ts';
 import { FieldReader } from './protobuf.ts';
-import type { CountRequest, RetrieveRequest, ScrollRequest } from './service.ts';
+import type { Consistency, CountRequest, RetrieveRequest, ScrollRequest } from './service.ts';
 import { ServiceError } from './service-error.ts';
+import { numericShardKey } from './shard-key.ts';
 
 /*
  * Read by hand, straight from the bytes: a retrieve of 250 ids costs little more than its ids. Field numbers
  * from points.proto of Qdrant 1.19.
  */
 
-/** GetPoints: name 1, ids 2, with_payload 4, with_vectors 5, shard_key_selector 7, timeout 8. */
+/** GetPoints: name 1, ids 2, with_payload 4, with_vectors 5, read_consistency 6, shard_key_selector 7, timeout 8. */
 export function parseGetPoints(message: Uint8Array): RetrieveRequest {
   const reader = new FieldReader(message);
   const ids: IdKey[] = [];
   let collection = '';
   let payload: Selection['payload'] = false;
   let vectors: Selection['vectors'] = false;
+  let consistency: Consistency | undefined;
   let shardKeys: ShardKey[] | undefined;
   let timeoutSeconds: number | undefined;
   while (reader.next()) {
@@ -26,13 +28,18 @@ export function parseGetPoints(message: Uint8Array): RetrieveRequest {
     else if (reader.field === 2) ids.push(parseId(reader));
     else if (reader.field === 4) payload = parsePayloadSelector(reader.inner());
     else if (reader.field === 5) vectors = parseVectorsSelector(reader.inner());
+    else if (reader.field === 6) consistency = parseConsistency(reader.inner());
     else if (reader.field === 7) shardKeys = parseShardKeys(reader.inner());
     else if (reader.field === 8) timeoutSeconds = reader.number;
   }
-  return { collection, ids, selection: { payload, vectors }, shardKeys, timeoutSeconds };
+  const selection = { payload, vectors };
+  return { kind: 'retrieve', collection, ids, selection, consistency, shardKeys, timeoutSeconds };
 }
 
-/** ScrollPoints: name 1, filter 2, offset 3, limit 4, with_payload 6, with_vectors 7, keys 9, timeout 11. */
+/**
+ * ScrollPoints: name 1, filter 2, offset 3, limit 4, with_payload 6, with_vectors 7, read_consistency 8,
+ * shard_key_selector 9, timeout 11.
+ */
 export function parseScrollPoints(message: Uint8Array): ScrollRequest {
   const reader = new FieldReader(message);
   let collection = '';
@@ -41,15 +48,17 @@ export function parseScrollPoints(message: Uint8Array): ScrollRequest {
   let limit = 10;
   let payload: Selection['payload'] = true;
   let vectors: Selection['vectors'] = false;
+  let consistency: Consistency | undefined;
   let shardKeys: ShardKey[] | undefined;
   let timeoutSeconds: number | undefined;
   while (reader.next()) {
     if (reader.field === 1) collection = reader.text();
-    else if (reader.field === 2) filter = parseFilter(reader.content());
+    else if (reader.field === 2) filter = parseFilter(reader);
     else if (reader.field === 3) offset = parseId(reader);
     else if (reader.field === 4) limit = reader.number;
     else if (reader.field === 6) payload = parsePayloadSelector(reader.inner());
     else if (reader.field === 7) vectors = parseVectorsSelector(reader.inner());
+    else if (reader.field === 8) consistency = parseConsistency(reader.inner());
     else if (reader.field === 9) shardKeys = parseShardKeys(reader.inner());
     else if (reader.field === 11) timeoutSeconds = reader.number;
   }
@@ -57,23 +66,38 @@ export function parseScrollPoints(message: Uint8Array): ScrollRequest {
     const text = 'Validation error in body: [limit: value 0 invalid, must be 1 or larger]';
     throw new ServiceError('validation', text);
   }
-  return { collection, filter, offset, limit, selection: { payload, vectors }, shardKeys, timeoutSeconds };
+  const selection = { payload, vectors };
+  return {
+    kind: 'scroll',
+    collection,
+    filter,
+    offset,
+    limit,
+    selection,
+    consistency,
+    shardKeys,
+    timeoutSeconds,
+  };
 }
 
-/** CountPoints: name 1, filter 2, exact 3, shard_key_selector 5, timeout 6. */
+/** CountPoints: name 1, filter 2, exact 3, read_consistency 4, shard_key_selector 5, timeout 6. */
 export function parseCountPoints(message: Uint8Array): CountRequest {
   const reader = new FieldReader(message);
   let collection = '';
   let filter: Filter | undefined;
+  let isExact = true;
+  let consistency: Consistency | undefined;
   let shardKeys: ShardKey[] | undefined;
   let timeoutSeconds: number | undefined;
   while (reader.next()) {
     if (reader.field === 1) collection = reader.text();
-    else if (reader.field === 2) filter = parseFilter(reader.content());
+    else if (reader.field === 2) filter = parseFilter(reader);
+    else if (reader.field === 3) isExact = reader.number !== 0;
+    else if (reader.field === 4) consistency = parseConsistency(reader.inner());
     else if (reader.field === 5) shardKeys = parseShardKeys(reader.inner());
     else if (reader.field === 6) timeoutSeconds = reader.number;
   }
-  return { collection, filter, shardKeys, timeoutSeconds };
+  return { kind: 'count', collection, filter, isExact, consistency, shardKeys, timeoutSeconds };
 }
 
 /** Any request's collection_name: field 1 everywhere. */
@@ -127,47 +151,27 @@ function parseShardKeys(reader: FieldReader): ShardKey[] {
   while (reader.next()) {
     if (reader.field !== 1) continue;
     const key = reader.inner();
-    while (key.next()) keys.push(key.field === 1 ? key.text() : key.number);
+    while (key.next()) keys.push(key.field === 1 ? key.text() : numericShardKey(key.bigint()));
   }
   return keys;
 }
 
-function parseFilter(message: Uint8Array): Filter {
-  return filterOf(fromBinary(FilterSchema, message));
-}
-
-function filterOf({ must, mustNot, should }: FilterMessage): Filter {
-  return { must: must.map(conditionOf), should: should.map(conditionOf), mustNot: mustNot.map(conditionOf) };
-}
-
-function conditionOf({ conditionOneOf: condition }: FilterMessage['must'][number]): Condition {
-  switch (condition.case) {
-    case 'filter':
-      return { kind: 'filter', filter: filterOf(condition.value) };
-    case 'hasId': {
-      const ids = condition.value.hasId.map(({ pointIdOptions: id }) => idKey(String(id.value)));
-      return { kind: 'hasId', ids };
-    }
-    case 'field': {
-      const match = condition.value.match?.matchValue;
-      return { kind: 'match', key: condition.value.key, values: matchValues(match) };
-    }
-    default:
-      throw new ServiceError('internal', `The double knows no condition "${condition.case}"`);
+/** ReadConsistency: type 1 (all, majority, quorum) or factor 2. */
+function parseConsistency(reader: FieldReader): Consistency | undefined {
+  let consistency: Consistency | undefined;
+  while (reader.next()) {
+    consistency = reader.field === 1 ? CONSISTENCIES[reader.number] : reader.number;
+    if (consistency === undefined) throw new ServiceError('badRequest', 'invalid read consistency type');
+    if (consistency === 0) throw new ServiceError('badRequest', 'invalid read consistency factor');
   }
+  return consistency;
 }
 
-function matchValues(match: { case?: string | undefined; value?: unknown } | undefined): string[] {
-  switch (match?.case) {
-    case 'keyword':
-      return [`s:${match.value}`];
-    case 'integer':
-      return [`n:${match.value}`];
-    case 'boolean':
-      return [`b:${match.value}`];
-    case 'keywords':
-      return (match.value as { strings: string[] }).strings.map((text) => `s:${text}`);
-    default:
-      throw new ServiceError('internal', `The double knows no match "${match?.case}"`);
-  }
+const CONSISTENCIES: readonly Consistency[] = ['all', 'majority', 'quorum'];
+
+function parseFilter(reader: FieldReader): Filter {
+  const filter = parseProtoFilter(reader.content());
+  if (!hasEmptyCondition(filter)) return filter;
+  const text = 'Validation error in body: [filter: At least one field condition must be specified]';
+  throw new ServiceError('validation', text);
 }

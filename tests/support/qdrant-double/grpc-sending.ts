@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Fault } from './fault.ts';
-import { PREFIX_BYTES, writePrefix } from './grpc-methods.ts';
+import { PREFIX_BYTES, writePrefix } from './grpc-frame.ts';
 import type { ServerContext } from './server-context.ts';
 
 export interface GrpcRefusal {
@@ -52,6 +52,7 @@ export function sendAnswer(
     case 'status':
     case 'timeout':
     case 'delay':
+    case 'contents':
       start(stream, isCompressed, true);
       stream.end(frame);
       return;

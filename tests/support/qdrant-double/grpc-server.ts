@@ -3,7 +3,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { releaseBuffer } from './byte-writer.ts';
 import { type Fault, faultStatus } from './fault.ts';
-import { frameOf, type GrpcAnswer, type GrpcCall, PREFIX_BYTES, routeGrpc } from './grpc-methods.ts';
+import { frameOf, type GrpcAnswer, type GrpcCall, PREFIX_BYTES } from './grpc-frame.ts';
+import { routeGrpc } from './grpc-methods.ts';
 import { type GrpcRefusal, refuse, sendAnswer } from './grpc-sending.ts';
 import { Pacer } from './pacer.ts';
 import { authorise, type RunningServer, type ServerContext } from './server-context.ts';
@@ -80,8 +81,10 @@ function receive(exchange: Exchange): void {
 function respond(exchange: Exchange, body: Buffer): void {
   const { context, headers, pacer, stream } = exchange;
   const call = callOf(context, String(headers[':path']), headers, body);
-  const { collection, method, points } = call;
-  const running = context.recorder.begin({ protocol: 'grpc', method, collection, points });
+  const { asked, collection, method, points } = call;
+  const affinity = headerText(headers, 'x-qdrant-route-affinity');
+  const details = affinity === undefined ? asked : { ...asked, routeAffinity: affinity };
+  const running = context.recorder.begin({ protocol: 'grpc', method, collection, points }, details);
   const { fault } = running;
   if (stream.destroyed) running.end();
   else stream.on('close', running.end);
@@ -108,7 +111,7 @@ function send(exchange: Exchange, call: GrpcCall, fault: Fault | undefined): voi
   const { context, cutConnection, headers, stream } = exchange;
   let answer: GrpcAnswer;
   try {
-    answer = call.answer();
+    answer = call.answer(fault?.kind === 'contents' ? fault : undefined);
   } catch (error) {
     const refusal = error instanceof ServiceError ? error : new ServiceError('internal', String(error));
     refuse(stream, context, refusal);

@@ -1,4 +1,5 @@
 import type { PointId } from '../../../lib/model.ts';
+import { ExactNumber, type Json } from './exact-json.ts';
 
 /** A point id the double computes with: a number where a double is exact, the canonical text otherwise. */
 export type IdKey = number | string;
@@ -28,6 +29,12 @@ export function parseUuid(text: string): string | undefined {
   const hex = bare.length === 36 ? bare.replaceAll('-', '') : bare;
   if (!HEX_32.test(hex)) return undefined;
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+/** An id as REST bodies spell it: an unsigned integer or a UUID's text. */
+export function parseJsonId(json: Json): IdKey | undefined {
+  if (typeof json === 'string') return parseUuid(json);
+  return json instanceof ExactNumber ? parseU64(json.source) : undefined;
 }
 
 /** Negative when a comes before b: all numbers, then all UUIDs. */

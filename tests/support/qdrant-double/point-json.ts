@@ -1,8 +1,8 @@
-import type { QdrantVersion, Selection } from './collection.ts';
+import type { QdrantVersion, Selection, ShardKey } from './collection.ts';
 import { ExactNumber, type Json, type JsonObject } from './exact-json.ts';
 import { type ExponentStyle, float32Text, float64Text } from './float-text.ts';
 import {
-  isNamed,
+  bareVector,
   type StoredPoint,
   type StoredVector,
   selectPayload,
@@ -16,12 +16,16 @@ export function pointJson(point: StoredPoint, selection: Selection, version: Qdr
   let text = `{"id":${idJson(point.id)}`;
   if (payload !== undefined) text += `,"payload":${payloadJson(payload, version)}`;
   if (vectors !== undefined) text += `,"vector":${vectorsJson(vectors, version)}`;
-  if (point.shardKey !== undefined) text += `,"shard_key":${JSON.stringify(point.shardKey)}`;
+  if (point.shardKey !== undefined) text += `,"shard_key":${shardKeyJson(point.shardKey)}`;
   return `${text}}`;
 }
 
 export function idJson(id: string): string {
   return id.length === 36 ? `"${id}"` : id;
+}
+
+export function shardKeyJson(key: ShardKey): string {
+  return typeof key === 'string' ? JSON.stringify(key) : String(key);
 }
 
 export function payloadJson(payload: JsonObject, version: QdrantVersion): string {
@@ -52,7 +56,8 @@ export function isStoredInteger(number: ExactNumber): boolean {
 
 function vectorsJson(vectors: StoredPoint['vectors'], version: QdrantVersion): string {
   const style = exponentStyle(version);
-  if (!isNamed(vectors)) return vectorJson(vectors, style);
+  const bare = bareVector(vectors);
+  if (bare !== undefined) return vectorJson(bare, style);
   const members = [...vectors].map(
     ([name, vector]) => `${JSON.stringify(name)}:${vectorJson(vector, style)}`,
   );

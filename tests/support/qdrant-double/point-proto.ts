@@ -11,7 +11,7 @@ import {
   varintField,
 } from './protobuf.ts';
 import {
-  isNamed,
+  bareVector,
   type StoredPoint,
   type StoredVector,
   selectPayload,
@@ -68,13 +68,21 @@ function numberMessage(number: ExactNumber): Buffer {
 }
 
 /** Content of a VectorsOutput message: vector 1 or vectors 2, a map of names. */
-export function vectorsOutput(vectors: StoredPoint['vectors'], version: QdrantVersion): Buffer {
-  const encode = version === '1.16.3' ? oldVectorOutput : vectorOutput;
-  if (!isNamed(vectors)) return bytesField(1, encode(vectors));
-  const entries = [...vectors].map(([name, vector]) =>
-    bytesField(1, stringField(1, name), bytesField(2, encode(vector))),
-  );
-  return bytesField(2, ...entries);
+function vectorsOutput(vectors: StoredPoint['vectors'], version: QdrantVersion): Buffer {
+  const bare = bareVector(vectors);
+  if (bare !== undefined) return bytesField(1, vectorOutput(bare, version));
+  return bytesField(2, ...[...vectors].map(([name, vector]) => vectorEntry(name, vector, version)));
+}
+
+/** One entry of the map of names: key 1, which prost leaves out where it is empty, and value 2. */
+export function vectorEntry(name: string, vector: StoredVector, version: QdrantVersion): Buffer {
+  const key = name === '' ? NOTHING : stringField(1, name);
+  return bytesField(1, key, bytesField(2, vectorOutput(vector, version)));
+}
+
+/** Content of a VectorOutput message. */
+export function vectorOutput(vector: StoredVector, version: QdrantVersion): Buffer {
+  return version === '1.16.3' ? oldVectorOutput(vector) : newVectorOutput(vector);
 }
 
 /** Up to 1.16: data 1 (not packed), indices 2, vectors_count 3; the rows of a multivector flat. */
@@ -95,7 +103,7 @@ function oldVectorOutput(vector: StoredVector): Buffer {
 }
 
 /** From 1.17: one of dense 101, sparse 102, multi_dense 103. */
-function vectorOutput(vector: StoredVector): Buffer {
+function newVectorOutput(vector: StoredVector): Buffer {
   switch (vector.kind) {
     case 'dense':
       return bytesField(101, packedFloats(1, vector.values));

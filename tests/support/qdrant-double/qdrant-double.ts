@@ -1,9 +1,11 @@
+import type { Change } from './change.ts';
 import type { Collection, QdrantVersion } from './collection.ts';
-import type { Faults } from './fault.ts';
+import type { Faults, Method, RequestFacts } from './fault.ts';
 import { generatedCollection } from './generated-collection.ts';
 import type { GeneratedCollection } from './generated-id.ts';
 import { startGrpcServer } from './grpc-server.ts';
 import { RECORDED_ALIAS, type RecordedServer, recordedCollections } from './recorded-collections.ts';
+import type { RequestRecord } from './request-record.ts';
 import { startRestServer } from './rest-server.ts';
 import type { ServerContext } from './server-context.ts';
 import { Service } from './service.ts';
@@ -26,6 +28,8 @@ export interface QdrantDoubleOptions {
   readonly latencyMs?: number;
   /** Paces answers that carry vectors (over gRPC: retrieves). A real server makes about 20,000 a second over REST. */
   readonly pointsPerSecond?: number;
+  /** Strict mode's read limiter refills so many times as fast as a real server's: 1 unless told. */
+  readonly rateLimitScale?: number;
   /** PEM texts; both ports then speak TLS, gRPC with ALPN h2. */
   readonly tls?: { readonly key: string; readonly cert: string };
 }
@@ -37,19 +41,38 @@ export interface QdrantDouble {
   readonly restPort: number;
   /** Live counters. */
   readonly stats: Stats;
+  /** The last 1,000 requests, oldest first; a live list. */
+  readonly requests: readonly RequestRecord[];
+  /** Changes a collection now: whatever is answered from here on shows it. */
+  change(collection: string, change: Change): void;
+  /**
+   * Changes it when so many requests have come, over both protocols, before the next one is answered. A change that
+   * cannot be made is that request's answer, status 500.
+   */
+  changeAfter(requests: RequestCount, collection: string, change: Change): void;
   /** Replaces the faults; undefined ends them. */
   setFaults(faults: Faults | undefined): void;
   /** Cuts every connection. */
   stop(): Promise<void>;
 }
 
+/** A point of time: after so many requests, or so many of one method, or of one collection. */
+export interface RequestCount {
+  readonly requests: number;
+  readonly method?: Method;
+  /** As it was asked for, be it an alias. */
+  readonly collection?: string;
+}
+
 /** Starts a Qdrant of this process's own, REST and gRPC on ports of 127.0.0.1. */
 export async function startQdrantDouble(options: QdrantDoubleOptions = {}): Promise<QdrantDouble> {
   const recorder = new Recorder();
   recorder.faults = options.faults;
+  const { rateLimitScale = 1 } = options;
+  const service = new Service(collectionsOf(options), aliasesOf(options), rateLimitScale);
   const context: ServerContext = {
     version: options.version ?? '1.18.3',
-    service: new Service(collectionsOf(options), aliasesOf(options)),
+    service,
     recorder,
     apiKey: options.apiKey,
     readOnlyKey: options.readOnlyKey,
@@ -66,6 +89,13 @@ export async function startQdrantDouble(options: QdrantDoubleOptions = {}): Prom
     grpcPort: grpc.port,
     restPort: rest.port,
     stats: recorder.stats,
+    requests: recorder.requests,
+    change: (collection, change) => changeNow(service, collection, change),
+    changeAfter(when, name, change) {
+      const isMeant = ({ collection, method }: RequestFacts): boolean =>
+        (when.method ?? method) === method && (when.collection ?? collection) === collection;
+      recorder.actAfter(when.requests, isMeant, () => changeNow(service, name, change));
+    },
     setFaults(faults) {
       recorder.faults = faults;
     },
@@ -91,4 +121,13 @@ function aliasesOf({ aliases = {}, recorded = [] }: QdrantDoubleOptions): Map<st
   const all = new Map(Object.entries(aliases));
   if (recorded.includes('standalone')) all.set(RECORDED_ALIAS.alias, RECORDED_ALIAS.collection);
   return all;
+}
+
+function changeNow(service: Service, collection: string, change: Change): void {
+  try {
+    service.find(collection).change(change);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(`The double cannot change "${collection}": ${message}`, { cause: error });
+  }
 }

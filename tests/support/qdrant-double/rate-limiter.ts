@@ -3,11 +3,14 @@ import { ServiceError } from './service-error.ts';
 /** Strict mode's read limiter: a bucket of one minute's tokens that refills evenly. */
 export class RateLimiter {
   readonly #capacity: number;
+  readonly #perMinute: number;
   #tokens: number;
   #asOf = performance.now();
 
-  constructor(perMinute: number) {
+  /** `scale` times as fast a refill as a real server's: its capacity stays, waiting gets shorter. */
+  constructor(perMinute: number, scale = 1) {
     this.#capacity = perMinute;
+    this.#perMinute = perMinute * scale;
     this.#tokens = perMinute;
   }
 
@@ -26,12 +29,12 @@ export class RateLimiter {
 
   #refill(): void {
     const now = performance.now();
-    this.#tokens = Math.min(this.#capacity, this.#tokens + ((now - this.#asOf) / 60_000) * this.#capacity);
+    this.#tokens = Math.min(this.#capacity, this.#tokens + ((now - this.#asOf) / 60_000) * this.#perMinute);
     this.#asOf = now;
   }
 
   #refusal(tokens: number): ServiceError {
-    const seconds = Math.ceil(((tokens - this.#tokens) * 60) / this.#capacity);
+    const seconds = Math.ceil(((tokens - this.#tokens) * 60) / this.#perMinute);
     const available = this.#tokens.toFixed(1);
     return new ServiceError(
       'tooMany',

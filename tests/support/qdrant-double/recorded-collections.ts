@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Collection, QdrantVersion } from './collection.ts';
-import { isObject, type Json, type JsonObject, parseExactJson } from './exact-json.ts';
+import { type Json, type JsonObject, objectOf } from './exact-json.ts';
 import { payloadJson } from './point-json.ts';
-import { shardKeyOf, storedCollection } from './stored-collection.ts';
+import { shardKeyOf } from './shard-key.ts';
+import { storedCollection } from './stored-collection.ts';
 
 /** The servers that were recorded: one alone, one in cluster mode with custom sharding, one with API keys. */
 export type RecordedServer = 'standalone' | 'cluster' | 'auth';
@@ -77,10 +78,4 @@ function shardedCollection(
 
 function readRecording(path: string): unknown {
   return JSON.parse(readFileSync(join(RECORDINGS, path), 'utf8'));
-}
-
-export function objectOf(text: string): JsonObject {
-  const json = parseExactJson(text);
-  if (!isObject(json)) throw new Error(`not a JSON object: ${text}`);
-  return json;
 }

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'bun';
 import { ByteWriter, releaseBuffer } from './byte-writer.ts';
 import type { Fault } from './fault.ts';
-import type { RestAnswer } from './rest-routes.ts';
+import type { RestAnswer } from './rest-answer.ts';
 
 /** The sending side of one REST connection. */
 export class RestConnection {
@@ -43,6 +43,7 @@ export class RestConnection {
       case 'status':
       case 'timeout':
       case 'delay':
+      case 'contents':
         await this.#sendWhole(answer, keepAlive);
         break;
       case 'reset':

@@ -1,10 +1,18 @@
 import type { Selection, ShardKey } from './collection.ts';
+import { hasEmptyCondition } from './empty-conditions.ts';
 import { ExactNumber, isObject, type Json, type JsonObject, parseExactJson } from './exact-json.ts';
-import { type Filter, parseJsonFilter, parseJsonId } from './filter.ts';
-import type { IdKey } from './point-id.ts';
-import type { CountRequest, RetrieveRequest, ScrollRequest } from './service.ts';
+import type { Filter } from './filter.ts';
+import { FILTER_MEMBERS, parseJsonFilter } from './filter-json.ts';
+import { type IdKey, parseJsonId } from './point-id.ts';
+import type { Consistency, CountRequest, RetrieveRequest, ScrollRequest } from './service.ts';
 import { ServiceError } from './service-error.ts';
-import { shardKeyOf } from './stored-collection.ts';
+import { shardKeyOf } from './shard-key.ts';
+
+/** What a request says in its query. */
+export interface ReadQuery {
+  readonly timeoutSeconds: number | undefined;
+  readonly consistency: Consistency | undefined;
+}
 
 /** A REST body, read with the server's own words for what is wrong with it. */
 export class RestBody {
@@ -17,12 +25,13 @@ export class RestBody {
     this.#json = this.#parse(text);
   }
 
-  scroll(collection: string, timeoutSeconds: number | undefined): ScrollRequest {
+  scroll(collection: string, query: ReadQuery): ScrollRequest {
     const limit = this.#limit();
     const offset = this.#json.offset;
     return {
+      kind: 'scroll',
       collection,
-      timeoutSeconds,
+      ...query,
       limit,
       offset: offset === undefined || offset === null ? undefined : this.#id(offset),
       filter: this.#filter(),
@@ -31,20 +40,23 @@ export class RestBody {
     };
   }
 
-  retrieve(collection: string, timeoutSeconds: number | undefined): RetrieveRequest {
+  retrieve(collection: string, query: ReadQuery): RetrieveRequest {
     const { ids } = this.#json;
     if (!Array.isArray(ids)) throw this.#error('missing field `ids`');
     return {
+      kind: 'retrieve',
       collection,
-      timeoutSeconds,
+      ...query,
       ids: ids.map((id) => this.#id(id)),
       shardKeys: this.#shardKeys(),
       selection: this.#selection(false),
     };
   }
 
-  count(collection: string, timeoutSeconds: number | undefined): CountRequest {
-    return { collection, timeoutSeconds, filter: this.#filter(), shardKeys: this.#shardKeys() };
+  count(collection: string, query: ReadQuery): CountRequest {
+    const isExact = this.#json.exact !== false;
+    const [filter, shardKeys] = [this.#filter(), this.#shardKeys()];
+    return { kind: 'count', collection, ...query, isExact, filter, shardKeys };
   }
 
   #parse(text: string): JsonObject {
@@ -85,16 +97,35 @@ export class RestBody {
     const { filter } = this.#json;
     if (filter === undefined || filter === null) return undefined;
     const parsed = parseJsonFilter(filter);
-    if (parsed !== undefined) return parsed;
+    if (parsed !== undefined) return this.#saying(parsed);
+    const members: readonly string[] = FILTER_MEMBERS;
+    const stranger = isObject(filter) && Object.keys(filter).find((name) => !members.includes(name));
+    if (typeof stranger === 'string') {
+      const expected = members.map((name) => `\`${name}\``).join(', ');
+      throw this.#error(`unknown field \`${stranger}\`, expected one of ${expected}`);
+    }
     throw this.#error(
       'Expected some form of condition, which can be a field condition (like {"key": ..., "match": ... }), or some other mentioned in the documentation: https://qdrant.tech/documentation/concepts/filtering/#filtering-conditions',
+    );
+  }
+
+  /** A filter whose field conditions all say something; the text of the refusal is not a recorded one. */
+  #saying(filter: Filter): Filter {
+    if (!hasEmptyCondition(filter)) return filter;
+    throw new ServiceError(
+      'validation',
+      'Validation error in JSON body: [scroll_request.filter: At least one field condition must be specified]',
     );
   }
 
   #shardKeys(): ShardKey[] | undefined {
     const { shard_key: key } = this.#json;
     if (key === undefined || key === null) return undefined;
-    return (Array.isArray(key) ? key : [key]).map(shardKeyOf);
+    return (Array.isArray(key) ? key : [key]).map((item) => {
+      const isKey = typeof item === 'string' || (item instanceof ExactNumber && /^\d+$/.test(item.source));
+      if (!isKey) throw this.#error('data did not match any variant of untagged enum ShardKeySelector');
+      return shardKeyOf(item);
+    });
   }
 
   #selection(payloadByDefault: boolean): Selection {
@@ -121,13 +152,28 @@ export class RestBody {
   }
 }
 
-/** Reads `timeout`, the one query parameter that can be wrong here. */
-export function parseTimeout(query: URLSearchParams): number | undefined {
-  const timeout = query.get('timeout');
+/** Reads `timeout` and `consistency`. */
+export function parseQuery(query: URLSearchParams): ReadQuery {
+  return {
+    timeoutSeconds: parseTimeout(query.get('timeout')),
+    consistency: parseConsistency(query.get('consistency')),
+  };
+}
+
+function parseTimeout(timeout: string | null): number | undefined {
   if (timeout === null) return undefined;
   if (/^\d+$/.test(timeout) && Number(timeout) > 0) return Number(timeout);
-  throw new ServiceError(
-    'badRequest',
-    `Deserialize error in query parameters: invalid value: integer \`${timeout}\`, expected a nonzero u64`,
-  );
+  throw queryError(`invalid value: integer \`${timeout}\`, expected a nonzero u64`);
+}
+
+function parseConsistency(consistency: string | null): Consistency | undefined {
+  if (consistency === null) return undefined;
+  if (consistency === 'all' || consistency === 'majority' || consistency === 'quorum') return consistency;
+  if (/^\d+$/.test(consistency) && Number(consistency) > 0) return Number(consistency);
+  // Not recorded.
+  throw queryError(`\`${consistency}\` is no read consistency: all, majority, quorum or a number above 0`);
+}
+
+function queryError(what: string): ServiceError {
+  return new ServiceError('badRequest', `Deserialize error in query parameters: ${what}`);
 }

@@ -1,37 +1,15 @@
-import { ByteWriter } from './byte-writer.ts';
-import type { Selection } from './collection.ts';
+import type { ShardKey } from './collection.ts';
 import { collectionInfo, shardCount } from './collection-info.ts';
 import type { Json } from './exact-json.ts';
 import type { Method } from './fault.ts';
-import { payloadJson } from './point-json.ts';
-import { parseTimeout, RestBody } from './rest-request.ts';
+import { payloadJson, shardKeyJson } from './point-json.ts';
+import { jsonAnswer, type RestAnswer, type RestCall, resultText, textAnswer } from './rest-answer.ts';
+import { pointsCall } from './rest-points.ts';
 import { SERVER_COMMITS, SERVER_TITLE, type ServerContext } from './server-context.ts';
-import type { PointPage } from './service.ts';
 import { ServiceError } from './service-error.ts';
+import { unfit } from './spoiled-page.ts';
 
-/** An answer's contents; `writer` is to be released when the body is sent. */
-export interface RestAnswer {
-  readonly status: number;
-  readonly contentType: string | undefined;
-  readonly contentEncoding?: string;
-  readonly body: Buffer;
-  readonly writer?: ByteWriter;
-  /** Points in the body that carry vectors, which a real server is slow to print. */
-  readonly pointsWithVectors?: number;
-  readonly retryAfterSeconds?: number;
-}
-
-/** A route, found before anything is computed: what is asked for, of whom, how many points, and how. */
-export interface RestCall {
-  readonly method: Method;
-  readonly collection: string;
-  readonly points: number;
-  readonly answer: () => RestAnswer;
-}
-
-/** Any plausible duration: what the server took varies from run to run. */
-const TOOK = '0.000123456';
-
+/** Finds the route of a request. */
 export function routeRest(
   context: ServerContext,
   httpMethod: string,
@@ -49,7 +27,10 @@ export function routeRest(
     method,
     collection,
     points,
-    answer,
+    answer: (fault) => {
+      if (fault !== undefined) throw unfit(fault, 'a scroll or a retrieve');
+      return answer();
+    },
   });
   switch (route) {
     case 'GET ':
@@ -89,82 +70,8 @@ export function routeRest(
   }
 }
 
-/** A request that cannot be read is an answer too: it goes through the same faults and counters. */
-function pointsCall(
-  context: ServerContext,
-  collection: string,
-  what: string,
-  query: URLSearchParams,
-  body: Buffer,
-): RestCall {
-  const { service } = context;
-  const method = what === 'points' ? 'retrieve' : what === 'points/scroll' ? 'scroll' : 'count';
-  try {
-    const timeout = parseTimeout(query);
-    const request = new RestBody(body.toString());
-    if (method === 'count') {
-      const count = request.count(collection, timeout);
-      return {
-        method,
-        collection,
-        points: 0,
-        answer: () => jsonAnswer(200, countText(service.count(count))),
-      };
-    }
-    if (method === 'scroll') {
-      const scroll = request.scroll(collection, timeout);
-      const answer = () => pointsAnswer(context, service.scroll(scroll), scroll.selection, true);
-      return { method, collection, points: scroll.limit, answer };
-    }
-    const retrieve = request.retrieve(collection, timeout);
-    const answer = () => pointsAnswer(context, service.retrieve(retrieve), retrieve.selection, false);
-    return { method, collection, points: retrieve.ids.length, answer };
-  } catch (error) {
-    if (!(error instanceof ServiceError)) throw error;
-    return { method, collection, points: 0, answer: () => errorAnswer(error, '0.0') };
-  }
-}
-
-function countText(count: number): string {
-  return `{"result":{"count":${count}},"status":"ok","time":${TOOK}}`;
-}
-
-function pointsAnswer(
-  { recorder }: ServerContext,
-  { next, positions, source }: PointPage,
-  selection: Selection,
-  isScroll: boolean,
-): RestAnswer {
-  const writer = new ByteWriter(128 + positions.length * source.jsonBytes(selection));
-  writer.ascii(isScroll ? '{"result":{"points":[' : '{"result":[');
-  positions.forEach((position, at) => {
-    if (at > 0) writer.byte(0x2c);
-    source.writeJsonPoint(writer, position, selection);
-  });
-  writer.byte(0x5d);
-  if (isScroll) {
-    writer.ascii(',"next_page_offset":');
-    if (next < 0) writer.ascii('null');
-    else source.writeJsonId(writer, next);
-    writer.byte(0x7d);
-  }
-  writer.ascii(`,"status":"ok","time":${TOOK}}`);
-  recorder.stats.pointsSent += positions.length;
-  if (isScroll && selection.payload === false && selection.vectors === false) recorder.stats.idPages++;
-  return {
-    status: 200,
-    contentType: JSON_TYPE,
-    body: writer.view(),
-    writer,
-    pointsWithVectors: selection.vectors === false ? 0 : positions.length,
-  };
-}
-
 function aliasesOf({ service }: ServerContext, collection: string | undefined): Json[] {
-  const wanted = collection === undefined ? undefined : service.find(collection).name;
-  return [...service.aliases]
-    .filter(([, name]) => service.has(name) && (wanted === undefined || name === wanted))
-    .map(([alias, name]) => ({ alias_name: alias, collection_name: name }));
+  return service.aliasesOf(collection).map(([alias, name]) => ({ alias_name: alias, collection_name: name }));
 }
 
 function deleteAnswer(context: ServerContext, collection: string, access: 'read' | 'manage'): RestAnswer {
@@ -176,8 +83,8 @@ function deleteAnswer(context: ServerContext, collection: string, access: 'read'
 function shardsAnswer({ service }: ServerContext, name: string): RestAnswer {
   const collection = service.find(name);
   if (collection.create.sharding_method !== 'custom') return jsonAnswer(200, resultText('{}'));
-  const keys = collection.shardKeys.map((key) => ({ key }));
-  return jsonAnswer(200, resultText(JSON.stringify({ shard_keys: keys })));
+  const keys = collection.shardKeys.map((key) => `{"key":${shardKeyJson(key)}}`);
+  return jsonAnswer(200, resultText(`{"shard_keys":[${keys.join(',')}]}`));
 }
 
 const PEER_IDS = { '1.16.3': 811648322906691, '1.18.3': 8947717545109240 } as const;
@@ -185,58 +92,19 @@ const PEER_IDS = { '1.16.3': 811648322906691, '1.18.3': 8947717545109240 } as co
 function clusterAnswer({ service, version }: ServerContext, name: string): RestAnswer {
   const collection = service.find(name);
   // Shards are numbered in the order their keys were made: words before numbers in what was recorded.
-  const keys = collection.shardKeys.toSorted((a, b) =>
-    typeof a === typeof b ? 0 : typeof a === 'string' ? -1 : 1,
-  );
-  const local_shards = keys.map((key, at) => ({
-    shard_id: at + 1,
-    shard_key: key,
-    points_count: collection.points([key]).count,
-    state: 'Active',
-  }));
-  const cluster = {
-    peer_id: PEER_IDS[version],
-    shard_count: shardCount(collection),
-    local_shards,
-    remote_shards: [],
-    shard_transfers: [],
-  };
-  return jsonAnswer(200, resultText(JSON.stringify(cluster)));
+  const isWord = (key: ShardKey): number => (typeof key === 'string' ? 0 : 1);
+  const shards = collection.shardKeys
+    .toSorted((a, b) => isWord(a) - isWord(b))
+    .map((key, at) => {
+      const count = collection.points([key]).count;
+      return `{"shard_id":${at + 1},"shard_key":${shardKeyJson(key)},"points_count":${count},"state":"Active"}`;
+    });
+  const counts = `"peer_id":${PEER_IDS[version]},"shard_count":${shardCount(collection)}`;
+  const lists = `"local_shards":[${shards.join(',')}],"remote_shards":[],"shard_transfers":[]`;
+  return jsonAnswer(200, resultText(`{${counts},${lists}}`));
 }
 
 function result(value: Json, { version }: ServerContext): RestAnswer {
   // payloadJson takes objects: the value is wrapped and the wrapping cut off again.
   return jsonAnswer(200, resultText(payloadJson({ v: value }, version).slice('{"v":'.length, -1)));
-}
-
-function resultText(value: string): string {
-  return `{"result":${value},"status":"ok","time":${TOOK}}`;
-}
-
-const JSON_TYPE = 'application/json';
-
-function jsonAnswer(status: number, text: string): RestAnswer {
-  return { status, contentType: JSON_TYPE, body: Buffer.from(text) };
-}
-
-function textAnswer(status: number, text: string): RestAnswer {
-  return { status, contentType: 'text/plain; charset=utf-8', body: Buffer.from(text) };
-}
-
-export function errorAnswer(error: ServiceError, time: string = TOOK): RestAnswer {
-  if (error.kind === 'unauthenticated') {
-    return { status: 401, contentType: undefined, body: Buffer.from(error.message) };
-  }
-  return statusAnswer(error.httpStatus, error.message, error.retryAfterSeconds, time);
-}
-
-export function statusAnswer(
-  status: number,
-  message: string,
-  retryAfterSeconds?: number,
-  time: string = TOOK,
-): RestAnswer {
-  const text = `{"status":{"error":${JSON.stringify(message)}},"time":${time}}`;
-  const answer = jsonAnswer(status, text);
-  return retryAfterSeconds === undefined ? answer : { ...answer, retryAfterSeconds };
 }

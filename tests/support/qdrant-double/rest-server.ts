@@ -1,11 +1,13 @@
 import { gzipSync } from 'node:zlib';
-import { faultStatus } from './fault.ts';
+import { type Fault, faultStatus } from './fault.ts';
 import { BODY_LIMIT, Http1Reader, type Http1Request } from './http1-reader.ts';
 import { Pacer } from './pacer.ts';
+import { errorAnswer, type RestAnswer, type RestCall, statusAnswer } from './rest-answer.ts';
 import { RestConnection } from './rest-connection.ts';
-import { errorAnswer, type RestAnswer, type RestCall, routeRest, statusAnswer } from './rest-routes.ts';
+import { routeRest } from './rest-routes.ts';
 import { authorise, type RunningServer, type ServerContext } from './server-context.ts';
 import { ServiceError } from './service-error.ts';
+import type { ContentsFault } from './spoiled-page.ts';
 
 interface Peer {
   readonly connection: RestConnection;
@@ -53,8 +55,10 @@ async function respond(
 ): Promise<void> {
   const { recorder, latencyMs } = context;
   const call = callOf(context, request);
-  const { collection, method, points } = call;
-  const running = recorder.begin({ protocol: 'rest', method, collection, points });
+  const { asked, collection, method, points } = call;
+  const affinity = request.headers.get('x-qdrant-route-affinity');
+  const details = affinity === undefined ? asked : { ...asked, routeAffinity: affinity };
+  const running = recorder.begin({ protocol: 'rest', method, collection, points }, details);
   const { fault } = running;
   try {
     if (latencyMs > 0) await Bun.sleep(latencyMs);
@@ -62,7 +66,7 @@ async function respond(
     const wrong = faultStatus(fault);
     const computed = wrong
       ? statusAnswer(wrong.http, wrong.message, wrong.retryAfterSeconds)
-      : answerOf(call, request.headers.get('accept-encoding'));
+      : answerOf(call, fault, request.headers.get('accept-encoding'));
     await Bun.sleep(pacer.delayMs(computed.pointsWithVectors ?? 0));
     recorder.stats.bytesSent += computed.body.length;
     const keepAlive = request.headers.get('connection')?.toLowerCase() !== 'close';
@@ -94,8 +98,8 @@ function callOf(context: ServerContext, request: Http1Request): RestCall {
   return { ...call, answer: () => statusAnswer(400, text, undefined, '0.0') };
 }
 
-function answerOf(call: RestCall, acceptEncoding: string | undefined): RestAnswer {
-  const answer = plainAnswer(call);
+function answerOf(call: RestCall, fault: Fault | undefined, acceptEncoding: string | undefined): RestAnswer {
+  const answer = plainAnswer(call, fault?.kind === 'contents' ? fault : undefined);
   // A real server compresses for whoever allows it, and that is what makes careless clients slow.
   if (acceptEncoding === undefined || !/\bgzip\b/.test(acceptEncoding) || answer.body.length === 0)
     return answer;
@@ -103,9 +107,9 @@ function answerOf(call: RestCall, acceptEncoding: string | undefined): RestAnswe
   return { ...rest, contentEncoding: 'gzip', body: gzipSync(answer.body, { level: 3 }) };
 }
 
-function plainAnswer(call: RestCall): RestAnswer {
+function plainAnswer(call: RestCall, fault: ContentsFault | undefined): RestAnswer {
   try {
-    return call.answer();
+    return call.answer(fault);
   } catch (error) {
     if (error instanceof ServiceError) return errorAnswer(error);
     throw error;

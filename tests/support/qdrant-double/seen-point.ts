@@ -32,7 +32,7 @@ export function seenProtoPoint({ id, payload, vectors }: schemas.RetrievedPoint)
   };
 }
 
-function mapToJson(map: Readonly<Record<string, schemas.Value>>): JsonObject {
+export function mapToJson(map: Readonly<Record<string, schemas.Value>>): JsonObject {
   return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, valueToJson(value)]));
 }
 
@@ -41,7 +41,7 @@ function valueToJson({ kind }: schemas.Value): Json {
     case 'integerValue':
       return new ExactNumber(String(kind.value));
     case 'doubleValue':
-      return new ExactNumber(kind.value.toExponential());
+      return new ExactNumber(Object.is(kind.value, -0) ? '-0.0' : kind.value.toExponential());
     case 'structValue':
       return mapToJson(kind.value.fields);
     case 'listValue':

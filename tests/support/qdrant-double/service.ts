@@ -2,17 +2,23 @@ import type { Collection, PointSource, Selection, ShardKey } from './collection.
 import { ExactNumber, isObject, type JsonObject } from './exact-json.ts';
 import type { Filter } from './filter.ts';
 import type { IdKey } from './point-id.ts';
+import { shardKeyJson } from './point-json.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { ServiceError } from './service-error.ts';
-import { hasUnnamedVector } from './store-vectors.ts';
+import { namesOf } from './vectors-config.ts';
+
+/** How many replicas are to agree. There is one here, which always does. */
+export type Consistency = 'all' | 'majority' | 'quorum' | number;
 
 interface ReadRequest {
   readonly collection: string;
   readonly shardKeys?: readonly ShardKey[] | undefined;
+  readonly consistency?: Consistency | undefined;
   readonly timeoutSeconds?: number | undefined;
 }
 
 export interface ScrollRequest extends ReadRequest {
+  readonly kind: 'scroll';
   readonly offset?: IdKey | undefined;
   readonly limit: number;
   readonly filter?: Filter | undefined;
@@ -20,12 +26,16 @@ export interface ScrollRequest extends ReadRequest {
 }
 
 export interface RetrieveRequest extends ReadRequest {
+  readonly kind: 'retrieve';
   readonly ids: readonly IdKey[];
   readonly selection: Selection;
 }
 
 export interface CountRequest extends ReadRequest {
+  readonly kind: 'count';
   readonly filter?: Filter | undefined;
+  /** Counts are exact here whatever is asked for. */
+  readonly isExact: boolean;
 }
 
 /** Points to show, by position in their source. */
@@ -44,6 +54,7 @@ export class Service {
   constructor(
     collections: readonly Collection[],
     readonly aliases: ReadonlyMap<string, string>,
+    readonly rateLimitScale: number,
   ) {
     for (const collection of collections) this.#collections.set(collection.name, collection);
   }
@@ -63,6 +74,14 @@ export class Service {
     return found;
   }
 
+  /** Aliases and what they stand for, of one collection or all; throws for a collection that does not exist. */
+  aliasesOf(name: string | undefined): (readonly [string, string])[] {
+    const wanted = name === undefined ? undefined : this.find(name).name;
+    return [...this.aliases].filter(
+      ([, collection]) => this.has(collection) && (wanted === undefined || collection === wanted),
+    );
+  }
+
   /** Whether there was such a collection to delete. */
   delete(name: string): boolean {
     return this.#collections.delete(name);
@@ -75,6 +94,7 @@ export class Service {
     const positions: number[] = [];
     let at = offset === undefined ? 0 : source.positionAtOrAfter(offset);
     for (; at < source.length; at++) {
+      if (!source.isPresent(at)) continue;
       if (filter !== undefined && !source.matches(at, filter)) continue;
       if (positions.length === limit) return { source, positions, next: at };
       positions.push(at);
@@ -88,7 +108,7 @@ export class Service {
     const seen = new Set<number>();
     for (const id of request.ids) {
       const position = source.positionOf(id);
-      if (position >= 0 && source.isRetrievable(position)) seen.add(position);
+      if (position >= 0 && source.isPresent(position) && source.isRetrievable(position)) seen.add(position);
     }
     return { source, positions: [...seen], next: -1 };
   }
@@ -98,7 +118,9 @@ export class Service {
     const { filter } = request;
     if (filter === undefined) return count;
     let matching = 0;
-    for (let at = 0; at < source.length; at++) if (source.matches(at, filter)) matching++;
+    for (let at = 0; at < source.length; at++) {
+      if (source.isPresent(at) && source.matches(at, filter)) matching++;
+    }
     return matching;
   }
 
@@ -121,7 +143,7 @@ export class Service {
     if (perMinute === undefined) return undefined;
     let limiter = this.#limiters.get(collection.name);
     if (limiter === undefined) {
-      limiter = new RateLimiter(perMinute);
+      limiter = new RateLimiter(perMinute, this.rateLimitScale);
       this.#limiters.set(collection.name, limiter);
     }
     return limiter;
@@ -150,17 +172,15 @@ function numberAt(object: JsonObject, key: string): number | undefined {
 function checkShardKeys(collection: Collection, wanted: readonly ShardKey[] | undefined): void {
   for (const key of wanted ?? []) {
     if (collection.shardKeys.includes(key)) continue;
-    throw new ServiceError('badRequest', `Bad request: Shard key ${JSON.stringify(key)} not found`);
+    throw new ServiceError('badRequest', `Bad request: Shard key ${shardKeyJson(key)} not found`);
   }
 }
 
 function checkVectorNames(collection: Collection, selection: Selection | undefined): void {
   if (selection === undefined || typeof selection.vectors === 'boolean') return;
-  const { vectors, sparse_vectors: sparse } = collection.create;
-  const dense = hasUnnamedVector(collection.create) ? { '': null } : vectors;
+  const names = namesOf(collection.create);
   for (const name of selection.vectors) {
-    if (isObject(dense) && name in dense) continue;
-    if (isObject(sparse) && name in sparse) continue;
+    if (names.includes(name)) continue;
     throw new ServiceError('badRequest', `Wrong input: Not existing vector name error: ${name}`);
   }
 }

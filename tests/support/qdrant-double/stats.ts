@@ -1,4 +1,6 @@
-import type { Faults, Method, Protocol, RequestFacts } from './fault.ts';
+import type { Selection } from './collection.ts';
+import type { Fault, Faults, Method, Protocol, RequestFacts } from './fault.ts';
+import type { Asked, RequestRecord } from './request-record.ts';
 
 /** What a double has done so far; a live object. */
 export interface Stats {
@@ -22,8 +24,21 @@ export interface Stats {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** Keeps the counters and asks for faults. */
+/** As many of the last requests are kept. */
+export const KEPT_REQUESTS = 1000;
+
+/** Something that happens just before a request is answered. */
+interface Appointment {
+  /** How many more of the requests that are meant are answered before. */
+  left: number;
+  readonly isMeant: (request: RequestFacts) => boolean;
+  readonly act: () => void;
+}
+
+/** Keeps the counters and the last requests, and asks for faults. */
 export class Recorder {
+  readonly requests: RequestRecord[] = [];
+  readonly #appointments = new Set<Appointment>();
   readonly stats: Mutable<Stats> & { requests: Record<Method, number> } = {
     requests: {
       scroll: 0,
@@ -54,8 +69,20 @@ export class Recorder {
   faults: Faults | undefined;
   #index = 0;
 
+  /** Acts when so many of the requests that are meant have come, before the next of them is answered. */
+  actAfter(count: number, isMeant: (request: RequestFacts) => boolean, act: () => void): void {
+    this.#appointments.add({ left: count, isMeant, act });
+  }
+
   /** Counts a request in. */
-  begin(facts: Omit<RequestFacts, 'index'>): RunningRequest {
+  begin(
+    asked: Omit<RequestFacts, 'index'>,
+    details: Asked & { readonly routeAffinity?: string } = {},
+  ): RunningRequest {
+    const facts = { ...asked, index: this.#index++ };
+    this.requests.push({ ...facts, ...details });
+    if (this.requests.length > KEPT_REQUESTS) this.requests.shift();
+    const failure = this.#keepAppointments(facts);
     const { stats } = this;
     const { method, protocol } = facts;
     stats.requests[method]++;
@@ -65,8 +92,7 @@ export class Recorder {
     if (isRetrieve) {
       stats.maxRetrievesInFlight = Math.max(stats.maxRetrievesInFlight, ++stats.retrievesInFlight);
     }
-    const fault = this.faults?.({ ...facts, index: this.#index });
-    this.#index++;
+    const fault = failure ?? this.faults?.(facts);
     if (fault !== undefined) stats.faults++;
     let ended = false;
     return {
@@ -78,6 +104,27 @@ export class Recorder {
         if (isRetrieve) stats.retrievesInFlight--;
       },
     };
+  }
+
+  /** Counts an answer's points out. */
+  sent(points: number, isScroll: boolean, { payload, vectors }: Selection): void {
+    this.stats.pointsSent += points;
+    if (isScroll && payload === false && vectors === false) this.stats.idPages++;
+  }
+
+  /** What was due and failed is this request's answer. */
+  #keepAppointments(facts: RequestFacts): Fault | undefined {
+    let failure: Fault | undefined;
+    for (const appointment of this.#appointments) {
+      if (!appointment.isMeant(facts) || appointment.left-- > 0) continue;
+      this.#appointments.delete(appointment);
+      try {
+        appointment.act();
+      } catch (error) {
+        failure = { kind: 'status', http: 500, grpc: 13, message: (error as Error).message };
+      }
+    }
+    return failure;
   }
 }
 

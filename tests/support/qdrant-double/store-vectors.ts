@@ -1,7 +1,7 @@
 import { ExactNumber, isObject, type Json, type JsonObject } from './exact-json.ts';
 import type { StoredPoint, StoredVector } from './stored-point.ts';
 
-/** Whether a collection has the one unnamed vector. */
+/** Whether a collection's only dense vector is the unnamed one; a map of names may hold it too, as ''. */
 export function hasUnnamedVector(create: JsonObject): boolean {
   const { vectors } = create;
   return isObject(vectors) && vectors.size instanceof ExactNumber;
@@ -11,11 +11,10 @@ export function hasUnnamedVector(create: JsonObject): boolean {
 export function storeVectors(create: JsonObject, given: Json): StoredPoint['vectors'] {
   const { vectors } = create;
   if (!isObject(vectors)) throw new Error('a collection is created with vectors');
-  if (hasUnnamedVector(create)) return storeVector(vectors, given);
-  if (!isObject(given)) throw new Error('named vectors are an object');
+  const specs = hasUnnamedVector(create) ? { '': vectors } : vectors;
   const stored = new Map<string, StoredVector>();
-  for (const [name, vector] of Object.entries(given)) {
-    const spec = vectors[name];
+  for (const [name, vector] of Object.entries(isObject(given) ? given : { '': given })) {
+    const spec = specs[name];
     stored.set(name, isObject(spec) ? storeVector(spec, vector) : storeSparse(vector));
   }
   return stored;

@@ -1,14 +1,17 @@
 import type { PointId } from '../../../lib/model.ts';
 import type { ByteWriter } from './byte-writer.ts';
+import type { Change } from './change.ts';
 import type { Collection, PointSource, QdrantVersion, Selection, ShardKey } from './collection.ts';
-import { ExactNumber, isObject, type Json, type JsonObject, parseExactJson } from './exact-json.ts';
+import { ExactNumber, isObject, type JsonObject, objectOf } from './exact-json.ts';
 import { type Filter, matchesFilter } from './filter.ts';
 import { compareIdKeys, type IdKey, idKey } from './point-id.ts';
 import { idJson, pointJson } from './point-json.ts';
 import { pointId, retrievedPoint } from './point-proto.ts';
 import { bytesField } from './protobuf.ts';
+import { shardKeyOf } from './shard-key.ts';
 import { storeVectors } from './store-vectors.ts';
-import { isNamed, type StoredPoint } from './stored-point.ts';
+import type { StoredPoint } from './stored-point.ts';
+import { withoutVector, withVector } from './vectors-config.ts';
 
 export interface StoredCollectionOptions {
   readonly name: string;
@@ -20,30 +23,81 @@ export interface StoredCollectionOptions {
 
 /** A small collection, kept point by point. */
 export function storedCollection(options: StoredCollectionOptions, version: QdrantVersion): Collection {
-  const { name, create, shardKeys = [] } = options;
-  const rows = options.points.map((text) => storePoint(create, text));
-  return {
-    name,
-    create,
-    shardKeys,
-    indexedVectors: rows.reduce((sum, point) => sum + sparseVectors(point), 0),
-    points(wanted) {
-      const keys = wanted ?? shardKeys;
-      const chosen = rows.filter((row) => row.shardKey === undefined || keys.includes(row.shardKey));
-      // Where two shard keys hold an id, the one that is listed last is seen.
-      const seen = new Map<IdKey, StoredPoint>();
-      for (const key of shardKeys.length === 0 ? [undefined] : keys) {
-        for (const row of chosen) if (row.shardKey === key) seen.set(idKey(row.id), row);
-      }
-      return { source: storedPoints([...seen.values()], version), count: chosen.length };
-    },
-  };
+  return new KeptCollection(options, version);
+}
+
+class KeptCollection implements Collection {
+  readonly name: string;
+  readonly shardKeys: readonly ShardKey[];
+  readonly #version: QdrantVersion;
+  #rows: readonly StoredPoint[];
+  create: JsonObject;
+  updateQueue = 0;
+
+  constructor({ create, name, points, shardKeys = [] }: StoredCollectionOptions, version: QdrantVersion) {
+    this.name = name;
+    this.create = create;
+    this.shardKeys = shardKeys;
+    this.#version = version;
+    this.#rows = points.map((text) => storePoint(create, text));
+  }
+
+  get indexedVectors(): number {
+    return this.#rows.reduce((sum, point) => sum + sparseVectors(point), 0);
+  }
+
+  points(wanted: readonly ShardKey[] | undefined): ReturnType<Collection['points']> {
+    const keys = wanted ?? this.shardKeys;
+    const chosen = this.#rows.filter((row) => row.shardKey === undefined || keys.includes(row.shardKey));
+    // Where two shard keys hold an id, the one that is listed last is seen.
+    const seen = new Map<IdKey, StoredPoint>();
+    for (const key of this.shardKeys.length === 0 ? [undefined] : keys) {
+      for (const row of chosen) if (row.shardKey === key) seen.set(idKey(row.id), row);
+    }
+    return { source: storedPoints([...seen.values()], this.#version), count: chosen.length };
+  }
+
+  change(change: Change): void {
+    switch (change.kind) {
+      case 'addVector':
+        this.create = withVector(this.create, change.vector);
+        return;
+      case 'dropVector':
+        this.create = withoutVector(this.create, change.name);
+        this.#rows = this.#rows.map((row) => ({ ...row, vectors: without(row.vectors, change.name) }));
+        return;
+      case 'upsertPoints':
+        for (const text of change.points) this.#upsert(storePoint(this.create, text));
+        return;
+      case 'deletePoints':
+        for (const id of change.ids) this.#delete(id, change.shardKey);
+        return;
+      case 'updateQueue':
+        this.updateQueue = change.length;
+        return;
+      case 'addPoints':
+        throw new Error('it is stored: it takes upsertPoints, not addPoints');
+    }
+  }
+
+  #upsert(point: StoredPoint): void {
+    const others = this.#rows.filter(({ id, shardKey }) => id !== point.id || shardKey !== point.shardKey);
+    this.#rows = [...others, point];
+  }
+
+  #delete(id: PointId, shardKey: ShardKey | undefined): void {
+    const rest = this.#rows.filter((row) => row.id !== id || (shardKey ?? row.shardKey) !== row.shardKey);
+    if (rest.length === this.#rows.length) throw new Error(`it has no point ${id} to delete`);
+    this.#rows = rest;
+  }
+}
+
+function without(vectors: StoredPoint['vectors'], name: string): StoredPoint['vectors'] {
+  return new Map([...vectors].filter(([key]) => key !== name));
 }
 
 function storePoint(create: JsonObject, text: string): StoredPoint {
-  const json = parseExactJson(text);
-  if (!isObject(json)) throw new Error(`not a point: ${text}`);
-  const { id, payload, vector, shard_key: key } = json;
+  const { id, payload, shard_key: key, vector } = objectOf(text);
   return {
     id: id instanceof ExactNumber ? id.source : (id as PointId),
     payload: isObject(payload) ? payload : {},
@@ -52,14 +106,9 @@ function storePoint(create: JsonObject, text: string): StoredPoint {
   };
 }
 
-export function shardKeyOf(json: Json): ShardKey {
-  return json instanceof ExactNumber ? json.value : String(json);
-}
-
-function sparseVectors(point: StoredPoint): number {
-  if (!isNamed(point.vectors)) return 0;
-  const sparse = [...point.vectors.values()].filter((vector) => vector.kind === 'sparse');
-  return sparse.filter((vector) => vector.values.length > 0).length;
+function sparseVectors({ vectors }: StoredPoint): number {
+  return [...vectors.values()].filter((vector) => vector.kind === 'sparse' && vector.values.length > 0)
+    .length;
 }
 
 function storedPoints(unordered: StoredPoint[], version: QdrantVersion): PointSource {
@@ -73,9 +122,15 @@ function storedPoints(unordered: StoredPoint[], version: QdrantVersion): PointSo
       return found < 0 ? points.length : found;
     },
     positionOf: (id: IdKey) => keys.indexOf(id),
+    isPresent: () => true,
     isRetrievable: () => true,
     matches: (position: number, filter: Filter) =>
-      matchesFilter(filter, keys[position] as IdKey, at(position).payload),
+      matchesFilter(filter, {
+        id: keys[position] as IdKey,
+        payload: at(position).payload,
+        hasVector: (name) => at(position).vectors.has(name),
+      }),
+    point: at,
     jsonBytes: () => 256,
     protoBytes: () => 256,
     writeJsonId: (out: ByteWriter, position: number) => out.ascii(idJson(at(position).id)),

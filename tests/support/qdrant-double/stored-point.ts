@@ -11,23 +11,27 @@ export type StoredVector =
 export interface StoredPoint {
   readonly id: PointId;
   readonly payload: JsonObject;
-  /** One unnamed vector, or any number of named ones. */
-  readonly vectors: StoredVector | ReadonlyMap<string, StoredVector>;
+  /** By name, the unnamed one being ''. */
+  readonly vectors: ReadonlyMap<string, StoredVector>;
   readonly shardKey?: ShardKey;
 }
 
-export function isNamed(vectors: StoredPoint['vectors']): vectors is ReadonlyMap<string, StoredVector> {
-  return vectors instanceof Map;
+/**
+ * The vector that an answer shows bare instead of in a map of names: the unnamed one of a point that shows no
+ * other (`From<NamedVectors> for VectorStructInternal` of Qdrant's lib/segment/src/data_types/vectors.rs).
+ */
+export function bareVector(vectors: StoredPoint['vectors']): StoredVector | undefined {
+  return vectors.size === 1 ? vectors.get('') : undefined;
 }
 
 /** The vectors that a selection shows; undefined for none. */
 export function selectVectors(
-  point: StoredPoint,
+  { vectors }: StoredPoint,
   wanted: Selection['vectors'],
 ): StoredPoint['vectors'] | undefined {
   if (wanted === false) return undefined;
-  if (wanted === true || !isNamed(point.vectors)) return point.vectors;
-  return new Map([...point.vectors].filter(([name]) => wanted.includes(name)));
+  if (wanted === true) return vectors;
+  return new Map([...vectors].filter(([name]) => wanted.includes(name)));
 }
 
 /** The payload that a selection shows; undefined for none. */
