@@ -1,6 +1,6 @@
 #!/usr/bin/env -S bun --no-env-file
 import { requireBun } from '../lib/cli/bun-version.ts';
-import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../lib/cli/flags.ts';
+import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../lib/cli/exporter-r2-flags.ts';
 import { parseArguments } from '../lib/cli/parse-flags.ts';
 import { type Run, runProgram } from '../lib/cli/run.ts';
 import type { ExporterSettings } from '../lib/cli/settings.ts';
@@ -27,7 +27,7 @@ async function main(run: Run): Promise<void> {
   for (const warning of settings.warnings) run.warn(warning);
 
   const { presentReport, progressOf } = await import('../lib/cli/present.ts');
-  const progress = progressOf(run);
+  const progress = progressOf(run, settings.plan);
   try {
     const report = await exportWith(settings, run.signal, (event) => progress.show(event));
     progress.end();
@@ -49,7 +49,7 @@ async function exportWith(
     import('../lib/export.ts'),
   ]);
   const onRetry = (notice: RetryNotice) => emit({ kind: 'retry', notice });
-  const { plan, strategy } = settings;
+  const { plan, format } = settings;
   const transport = await connectQdrant(settings.protocol, { ...settings.transport, onRetry });
   const exportedAt = settings.sourceDate ?? new Date();
   const workFile = plan.streaming ? undefined : await openWorkFile(settings);
@@ -58,19 +58,16 @@ async function exportWith(
       plan,
       {
         transport,
-        format: (shape, payloadBytes) =>
+        format: (shape, sample) =>
           parquetFormat(shape, {
-            strategy: strategy.name,
-            rowGroupRows: strategy.rowGroupSize,
-            compression: strategy.compression,
-            vectorEncoding: strategy.vectorEncoding,
-            keyField: strategy.keyField,
+            ...format,
             createdBy: `qdrant-export-tools ${VERSION}`,
             exportedAt,
-            payloadBytes,
+            sample,
           }),
         destination: await openDestination(settings, onRetry),
         workFile,
+        tool: TOOL,
         emit,
       },
       signal,
@@ -89,7 +86,7 @@ async function openDestination(
   return (await import('../lib/storage/s3.ts')).s3Destination({ ...target, onRetry });
 }
 
-async function openWorkFile({ workFolder, strategy }: ExporterSettings): Promise<WorkFile> {
+async function openWorkFile({ workFolder, format }: ExporterSettings): Promise<WorkFile> {
   const { createWorkFile } = await import('../lib/storage/work-file.ts');
-  return createWorkFile(workFolder, `${strategy.name}.parquet`);
+  return createWorkFile(workFolder, `${format.strategy}.parquet`);
 }

@@ -1,18 +1,13 @@
-import type { PointBatch } from './batch.ts';
-import { abortReason, ToolError } from './errors.ts';
-import { BatchPool } from './pipeline/batch-pool.ts';
-import { BatchSize } from './pipeline/batch-size.ts';
-import { idUnits } from './pipeline/id-units.ts';
-import { unitRetriever } from './pipeline/retrieved-units.ts';
-import { scrolledBatches } from './pipeline/scrolled-batches.ts';
-import { results, type Started, startAhead } from './pipeline/start-ahead.ts';
+import { encodedFile } from './encoded-file.ts';
+import { abortReason, messageOf, ToolError } from './errors.ts';
+import { keyFindings, vectorNotes } from './findings.ts';
+import { type Manifest, manifestBytes, manifestOf } from './manifest.ts';
 import { streamOf } from './pipeline/stream-of.ts';
-import { UnitGate } from './pipeline/unit-gate.ts';
-import type { ExportParts, ExportPlan, ExportReport } from './plan.ts';
+import type { ExportCounts, ExportParts, ExportPlan, ExportReport } from './plan.ts';
 import { type Prepared, prepare } from './prepare.ts';
-import type { RetryNotice } from './retry.ts';
-import type { ByteStream, Receipt, WorkFile } from './storage/storage.ts';
-import type { EncodedUnit, FileSummary } from './writers/format.ts';
+import { type Sha256, startSha256 } from './sha256.ts';
+import type { ByteStream, Destination, Receipt, WorkFile } from './storage/storage.ts';
+import type { EncodedUnit } from './writers/format.ts';
 
 /**
  * Exports one collection: looks at it, decides, and then moves it from Qdrant to the destination in one
@@ -32,25 +27,34 @@ export async function exportCollection<Unit extends EncodedUnit>(
   try {
     const prepared = await prepare(plan, parts, run.signal);
     parts.emit({ kind: 'plan', plan: prepared.summary });
-    const before = prepared.summary.points;
-    if (plan.dryRun) {
-      return {
-        plan: prepared.summary,
-        startedAt,
-        finishedAt: new Date(),
-        counts: { before, idsSeen: 0, rows: 0, missing: 0 },
-        file: undefined,
-        warnings: [],
-        seconds: { export: 0, upload: 0, total: secondsSince(startedAt) },
-      };
+    if (plan.dryRun) return dryRunReport(prepared, startedAt);
+    const sha256 = startSha256(prepared.summary.estimatedBytes);
+    try {
+      return await move(plan, parts, prepared, run, startedAt, sha256);
+    } finally {
+      sha256.close();
     }
-    return await move(plan, parts, prepared, run, startedAt);
   } catch (error) {
     throw whatEnded(run.signal, error);
   } finally {
     signal.removeEventListener('abort', stop);
     run.abort(new ToolError('cancelled', 'The run is over.'));
   }
+}
+
+function dryRunReport(prepared: Prepared<EncodedUnit>, startedAt: Date): ExportReport {
+  const { before, summary } = prepared;
+  return {
+    plan: summary,
+    startedAt,
+    finishedAt: new Date(),
+    counts: { before, after: before, idsSeen: 0, rows: 0, missing: 0, emptyVectors: {}, keys: undefined },
+    file: undefined,
+    warnings: [],
+    notes: [],
+    manifest: undefined,
+    seconds: { export: 0, upload: 0, total: secondsSince(startedAt) },
+  };
 }
 
 /** What was aborted first is what happened, and not the errors that follow from it. */
@@ -70,11 +74,12 @@ async function move<Unit extends EncodedUnit>(
   prepared: Prepared<Unit>,
   run: AbortController,
   startedAt: Date,
+  sha256: Sha256,
 ): Promise<ExportReport> {
   const { summary } = prepared;
   const { emit, destination } = parts;
   const { signal } = run;
-  const { body, counts, state } = encodedFile(plan, parts, prepared, run);
+  const { body, encoded } = encodedFile(plan, parts, prepared, run, sha256);
   emit({ kind: 'phase', phase: 'export', total: summary.points });
   const exportStart = new Date();
   const { estimatedBytes } = summary;
@@ -83,34 +88,91 @@ async function move<Unit extends EncodedUnit>(
     workFile === undefined
       ? await destination.put({ key: plan.key, body, estimatedBytes, signal })
       : await putFromWorkFile(workFile, body, estimatedBytes, plan.key, parts, signal);
-  if (receipt.bytes !== state.bytes) {
+  const { bytes, endedAt, file, look, ...found } = encoded;
+  if (receipt.bytes !== bytes || file === undefined || look === undefined) {
     throw new ToolError(
       'integrity',
-      `The file was encoded with ${state.bytes} bytes, but ${receipt.location} has ${receipt.bytes}.`,
+      `The file was encoded with ${bytes} bytes, but ${receipt.location} has ${receipt.bytes}.`,
     );
   }
-  const warnings = countWarnings(summary.points, counts);
+  const counts: ExportCounts = {
+    before: prepared.before,
+    after: look.after,
+    ...found,
+    emptyVectors: file.emptyVectors,
+    keys: file.keys,
+  };
+  const warnings = [...look.warnings, ...keyFindings(file.keys)];
+  const notes = [...vectorNotes(summary.shape.vectors), ...file.notes];
+  const stored = { ...receipt, sha256: await sha256.digest(), rowGroups: file.rowGroups };
+  const exportSeconds = (endedAt.getTime() - exportStart.getTime()) / 1000;
+  const uploadSeconds = secondsSince(exportStart) - exportSeconds;
+  const finishedAt = new Date();
+  const manifest = manifestOf({
+    shape: summary.shape,
+    tool: parts.tool,
+    options: plan.options,
+    startedAt: startedAt.toISOString(),
+    finishedAt: finishedAt.toISOString(),
+    counts: manifestCounts(counts),
+    files: [manifestFile(plan.key, stored, counts.rows)],
+    warnings: [...warnings, ...notes],
+  });
+  await putManifest(manifest, plan.manifestKey, receipt, destination, signal);
   for (const text of warnings) emit({ kind: 'warning', text });
-  const total = secondsSince(startedAt);
-  const exportSeconds = (state.endedAt.getTime() - exportStart.getTime()) / 1000;
+  for (const text of notes) emit({ kind: 'note', text });
   return {
     plan: summary,
     startedAt,
-    finishedAt: new Date(),
-    counts: { before: summary.points, ...counts },
-    file: {
-      location: receipt.location,
-      bytes: receipt.bytes,
-      rowGroups: state.rowGroups,
-      etag: receipt.etag,
-    },
+    finishedAt,
+    counts,
+    file: stored,
     warnings,
-    seconds: {
-      export: exportSeconds,
-      upload: secondsSince(exportStart) - exportSeconds,
-      total,
-    },
+    notes,
+    manifest,
+    seconds: { export: exportSeconds, upload: uploadSeconds, total: secondsSince(startedAt) },
   };
+}
+
+function manifestCounts({ keys, ...counts }: ExportCounts): Manifest['counts'] {
+  return {
+    ...counts,
+    keysFromPayload: keys?.fromPayload ?? null,
+    duplicateKeys: keys?.duplicates ?? null,
+    duplicateKeysExact: keys?.exact ?? null,
+  };
+}
+
+function manifestFile(
+  key: string,
+  { bytes, sha256, rowGroups, etag }: NonNullable<ExportReport['file']>,
+  rows: number,
+): Manifest['files'][number] {
+  return { key, bytes, sha256, rows, rowGroups, etag: etag ?? null };
+}
+
+/** Beside the export, after it: who reads in between finds a manifest whose entity tag or hash is another's. */
+async function putManifest(
+  manifest: Manifest,
+  key: string,
+  exported: Receipt,
+  destination: Destination,
+  signal: AbortSignal,
+): Promise<void> {
+  const bytes = manifestBytes(manifest);
+  async function* body(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    yield bytes;
+  }
+  try {
+    await destination.put({ key, body: streamOf(body(), 0), estimatedBytes: bytes.length, signal });
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    throw new ToolError(
+      error.code,
+      `The export is whole and published as ${exported.location}, but its manifest is not: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 /** Writes the bytes to the work file, then uploads that; it is gone afterwards, whatever happened. */
@@ -139,124 +201,6 @@ async function putFromWorkFile(
   } finally {
     await workFile.remove();
   }
-}
-
-interface Encoding {
-  /** The file's bytes, made as they are asked for. */
-  readonly body: ByteStream;
-  readonly counts: { idsSeen: number; rows: number; missing: number };
-  readonly state: { bytes: number; rowGroups: number; endedAt: Date };
-}
-
-/** The stages from Qdrant to the file's bytes. */
-function encodedFile<Unit extends EncodedUnit>(
-  plan: ExportPlan,
-  parts: ExportParts<Unit>,
-  prepared: Prepared<Unit>,
-  run: AbortController,
-): Encoding {
-  const { transport, emit } = parts;
-  const { format, window } = prepared;
-  const { collection } = plan;
-  const { signal } = run;
-  const gate = new UnitGate(window + 1, prepared.unitBytes, signal);
-  const batches = new BatchPool(format.layout);
-  const counts = { idsSeen: 0, rows: 0, missing: 0 };
-  const state = { bytes: 0, rowGroups: 0, endedAt: new Date() };
-  const onRetry = (notice: RetryNotice) => emit({ kind: 'retry', notice });
-  const pageSize = new BatchSize(prepared.pageSize, onRetry);
-  const { unitRows } = format;
-
-  async function encode(batch: PointBatch): Promise<Unit> {
-    gate.observe(bytesOf(batch));
-    const unit = await format.encode(batch);
-    batches.release(batch);
-    return unit;
-  }
-  /** Stops the other stages as soon as one fails, not when the reader comes to it. */
-  function stopping<In>(work: (item: In) => Promise<Unit>): (item: In) => Promise<Unit> {
-    return async (item) => {
-      try {
-        return await work(item);
-      } catch (error) {
-        run.abort(error);
-        throw error;
-      }
-    };
-  }
-
-  function twoPasses(): ReadableStream<Started<Unit>> {
-    const ids = idUnits({ transport, collection, pageSize, unitRows, signal });
-    const retrieveSize = new BatchSize(prepared.retrieveBatch, onRetry);
-    const { parallel } = plan;
-    const retrieve = unitRetriever({ transport, collection, batches, retrieveSize, parallel, signal });
-    const work = stopping(async (unit: Parameters<typeof retrieve>[0]) => {
-      await gate.enter();
-      const batch = await retrieve(unit);
-      counts.idsSeen += unit.ids.length;
-      counts.missing += unit.ids.length - batch.rowCount;
-      return encode(batch);
-    });
-    return startAhead(ids, window, work);
-  }
-
-  function onePass(): ReadableStream<Started<Unit>> {
-    const scrolled = scrolledBatches({ transport, collection, batches, gate, pageSize, unitRows, signal });
-    const work = stopping((batch: PointBatch) => {
-      counts.idsSeen += batch.rowCount;
-      return encode(batch);
-    });
-    return startAhead(scrolled, window, work);
-  }
-
-  async function* counted(): AsyncGenerator<Unit> {
-    const units = prepared.summary.passes === 'two' ? twoPasses() : onePass();
-    for await (const unit of results(units, gate)) {
-      counts.rows += unit.rowCount;
-      emit({ kind: 'progress', rows: counts.rows, bytes: state.bytes });
-      yield unit;
-    }
-    // Before the footer is written: a file that lacks rows never becomes whole.
-    if (counts.rows + counts.missing !== counts.idsSeen) {
-      throw new ToolError(
-        'integrity',
-        `Cannot finish the file: ${counts.idsSeen} ids were read, but ${counts.rows} rows written and ${counts.missing} points missing.`,
-      );
-    }
-  }
-
-  async function* metered(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    const chunks = format.assemble(counted());
-    for (;;) {
-      const step: IteratorResult<Uint8Array<ArrayBuffer>, FileSummary> = await chunks.next();
-      if (step.done) {
-        state.rowGroups = step.value.rowGroups;
-        state.endedAt = new Date();
-        return;
-      }
-      state.bytes += step.value.length;
-      yield step.value;
-    }
-  }
-
-  return { body: streamOf(metered(), 0, (reason) => run.abort(reason)), counts, state };
-}
-
-function bytesOf(batch: PointBatch): number {
-  return batch.vectors.reduce((sum, { bytes }) => sum + bytes.length, 0) + batch.payload.length;
-}
-
-function countWarnings(before: number, counts: Encoding['counts']): readonly string[] {
-  const warnings: string[] = [];
-  if (counts.missing > 0) {
-    warnings.push(`${counts.missing} points were deleted while the export ran and are not in the file.`);
-  }
-  if (counts.idsSeen !== before) {
-    warnings.push(
-      `The collection had ${before} points when the export began, and ${counts.idsSeen} were found: it changed meanwhile.`,
-    );
-  }
-  return warnings;
 }
 
 function secondsSince(start: Date): number {

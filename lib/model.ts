@@ -33,6 +33,23 @@ export interface VectorSpec {
   readonly datatype: string;
 }
 
+/**
+ * A shard key of a collection with custom sharding, in text. The number 7 and the keyword `7` are different
+ * keys.
+ */
+export interface ShardKey {
+  readonly kind: 'number' | 'keyword';
+  readonly text: string;
+}
+
+/** Numbers by value, then keywords by code point: an order of our own, as Qdrant lists keys in none. */
+export function compareShardKeys(a: ShardKey, b: ShardKey): number {
+  if (a.kind !== b.kind) return a.kind === 'number' ? -1 : 1;
+  // Decimal numbers without leading zeros: the longer is the greater.
+  if (a.kind === 'number') return compareIds(a.text, b.text);
+  return Buffer.compare(Buffer.from(a.text), Buffer.from(b.text));
+}
+
 /** Limits that a collection's strict mode sets for its clients; absent where it sets none. */
 export interface StrictMode {
   /** Most points a scroll may ask for. */
@@ -46,11 +63,22 @@ export interface StrictMode {
 export interface CollectionShape {
   /** The name or alias that was asked for. */
   readonly name: string;
+  /** The collection's own name: another one than `name` when that is an alias, and the key may list aliases. */
+  readonly collection: string;
   readonly serverVersion: string;
   readonly vectors: readonly VectorSpec[];
   readonly shardCount: number;
   readonly sharding: 'auto' | 'custom';
+  /** In compareShardKeys' order; empty without custom sharding. */
+  readonly shardKeys: readonly ShardKey[];
   readonly strictMode: StrictMode;
+  /**
+   * Qdrant's `config` of the collection as JSON, the same from both transports: REST's names, compact, keys
+   * sorted, nulls left out.
+   */
+  readonly config: string;
+  /** Updates that wait to be applied; undefined where the server does not tell (before 1.18). */
+  readonly updateQueue: number | undefined;
 }
 
 /** Column name of a vector: `vector`, or `vector_<name>`. */

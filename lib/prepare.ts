@@ -1,24 +1,29 @@
 import { PointBatch } from './batch.ts';
+import type { FirstLook } from './closing-look.ts';
+import type { VectorSpec } from './model.ts';
 import { BatchSize } from './pipeline/batch-size.ts';
 import { choosePasses } from './pipeline/passes.ts';
 import { fillBatch } from './pipeline/scrolled-batches.ts';
 import { unitsAtOnce } from './pipeline/unit-gate.ts';
 import type { ExportParts, ExportPlan, PlanSummary } from './plan.ts';
-import type { Transport } from './qdrant/transport.ts';
-import type { EncodedUnit, Format } from './writers/format.ts';
+import type { PointSet, Transport } from './qdrant/transport.ts';
+import { allPoints, chosenPoints, chosenVectors } from './selection.ts';
+import type { EncodedUnit, Format, PointSample } from './writers/format.ts';
 
 /** Bytes of an answer that retrieves are sized for, unless told otherwise. */
 const ANSWER_BYTES = 4 * 1024 * 1024;
 /** A float takes 4 bytes, and about three times as many as JSON text: `-0.009975586,`. */
 const REST_TEXT_FACTOR = 3;
-/** Points that are looked at to learn how large payloads are. */
+/** Points that are looked at to learn how large payloads and ragged vectors are. */
 const SAMPLE_POINTS = 16;
 /** Units that may be encoded, or wait to be written, beside those that are being fetched. */
 const UNITS_BEYOND_PARALLEL = 2;
 
-export interface Prepared<Unit extends EncodedUnit> {
+export interface Prepared<Unit extends EncodedUnit> extends FirstLook {
   readonly summary: PlanSummary;
   readonly format: Format<Unit>;
+  /** What is exported, set by set. */
+  readonly sets: readonly PointSet[];
   /** Points a retrieve. */
   readonly retrieveBatch: number;
   /** Ids, or whole points, a scroll page. */
@@ -36,16 +41,21 @@ export async function prepare<Unit extends EncodedUnit>(
   signal: AbortSignal,
 ): Promise<Prepared<Unit>> {
   const { transport, destination } = parts;
-  const shape = await transport.describe(plan.collection, signal);
-  const unsized = parts.format(shape, 0);
-  const points = await transport.count(plan.collection, signal);
+  const described = await transport.describe(plan.collection, signal);
+  const shape = { ...described, vectors: chosenVectors(described, plan) };
+  const sets = chosenPoints(described, plan);
+  const all = allPoints(described, sets, plan);
+  const unsized = parts.format(shape, { payloadBytes: 0, raggedVectorBytes: 0 });
+  // Counted by what was asked for: a filter that Qdrant refuses is refused here.
+  const before = await transport.count(all, signal);
+  const points = Math.min(before, plan.limit ?? before);
   await destination.check(plan.key, signal);
   if (parts.workFile !== undefined) await parts.workFile.destination.check(parts.workFile.path, signal);
   const most = shape.strictMode.maxQueryLimit ?? Number.POSITIVE_INFINITY;
-  const payloadBytes = await averagePayloadBytes(plan.collection, unsized, transport, most, signal);
-  const format = parts.format(shape, payloadBytes);
+  const sample = await sampled(sets, unsized, transport, most, signal);
+  const format = parts.format(shape, sample);
   const { rows, vectors } = format.layout;
-  const pointBytes = Math.max(1, payloadBytes + vectors.reduce((sum, { size }) => sum + size * 4, 0));
+  const pointBytes = Math.max(1, sample.payloadBytes + sample.raggedVectorBytes + denseBytes(vectors));
   const answerBytes = rows * (transport.protocol === 'rest' ? pointBytes * REST_TEXT_FACTOR : pointBytes);
   // As many requests a unit as bring an answer nearest to the size wanted, all about equally large.
   const automatic = Math.ceil(rows / Math.max(1, Math.round(answerBytes / ANSWER_BYTES)));
@@ -53,6 +63,10 @@ export async function prepare<Unit extends EncodedUnit>(
   const { passes, reason } = choosePasses(plan.passes, shape);
   return {
     format,
+    described,
+    sets,
+    all,
+    before,
     retrieveBatch: Math.min(
       plan.retrieveBatch ?? Math.max(1, Math.min(automatic, Math.floor(plan.batchSize / 2))),
       most,
@@ -70,26 +84,42 @@ export async function prepare<Unit extends EncodedUnit>(
       location: destination.locate(plan.key),
       workFile: plan.streaming ? undefined : parts.workFile?.path,
       estimatedBytes: format.estimateBytes(points, pointBytes),
-      // Being filled, encoded or waiting to be written, and the one that is being written.
-      pointsInMemory: unitsAtOnce(window + 1, rows * pointBytes) * rows,
+      // In units that are being filled or encoded or were not taken yet, and in what the format collects.
+      pointsInMemory: unitsAtOnce(window + 1, rows * pointBytes) * rows + format.rowsHeld(pointBytes),
     },
   };
 }
 
+function denseBytes(vectors: readonly VectorSpec[]): number {
+  return vectors.reduce((sum, { kind, size }) => sum + (kind === 'dense' ? size * 4 : 0), 0);
+}
+
 /**
- * Bytes of a payload's text on average of the first few points, in as many pages as a limit or a failure cuts
- * them into: it decides where the file is cut, and must be the same in every run. 0 in an empty collection.
+ * How large the first few points are on average, in as many pages as a limit or a failure cuts them into: it
+ * decides where the file is cut, and must be the same in every run. All 0 in an empty collection.
  */
-async function averagePayloadBytes(
-  collection: string,
+async function sampled(
+  sets: readonly PointSet[],
   format: Format,
   transport: Transport,
   most: number,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<PointSample> {
   const sample = new PointBatch({ ...format.layout, rows: SAMPLE_POINTS });
   const pageSize = new BatchSize(Math.min(SAMPLE_POINTS, most));
-  const source = { transport, collection, pageSize, signal };
-  await fillBatch(source, sample, SAMPLE_POINTS, { offset: undefined, last: undefined });
-  return Math.ceil(sample.payload.length / Math.max(1, sample.rowCount));
+  const source = { transport, pageSize, signal };
+  for (const points of sets) {
+    const left = SAMPLE_POINTS - sample.rowCount;
+    if (left === 0) break;
+    await fillBatch(source, points, sample, left, { offset: undefined, last: undefined });
+  }
+  const rows = Math.max(1, sample.rowCount);
+  let ragged = 0;
+  for (const column of sample.vectors) {
+    if (column.kind !== 'dense') ragged += column.byteLength(sample.rowCount);
+  }
+  return {
+    payloadBytes: Math.ceil(sample.payload.length / rows),
+    raggedVectorBytes: Math.ceil(ragged / rows),
+  };
 }

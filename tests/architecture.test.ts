@@ -20,7 +20,8 @@ const WORDS = 'lib/(model|errors|batch|secret|free-now)\\.ts';
 /** lib/README.md says the same in words. */
 const RULES: readonly Rule[] = [
   { files: /^lib\/(errors|secret|free-now)\.ts$/, lib: NONE, packages: NONE },
-  { files: /^lib\/(model|batch|retry)\.ts$/, lib: /^lib\/(errors|model)\.ts$/, packages: NONE },
+  { files: /^lib\/(model|batch|retry|manifest)\.ts$/, lib: /^lib\/(errors|model)\.ts$/, packages: NONE },
+  { files: /^lib\/sha256(-worker)?\.ts$/, lib: /^lib\/(errors|sha256-worker)\.ts$/, packages: NONE },
   {
     files: /^lib\/qdrant\//,
     lib: new RegExp(`^(${WORDS}|lib/retry\\.ts|lib/qdrant/.*)$`),
@@ -47,16 +48,16 @@ const RULES: readonly Rule[] = [
     packages: NODE,
   },
   {
-    files: /^lib\/(export|prepare|plan)\.ts$/,
+    files: /^lib\/(export|encoded-file|prepare|plan|selection|findings|closing-look)\.ts$/,
     lib: new RegExp(
-      `^(${WORDS}|lib/(retry|plan|prepare)\\.ts|lib/pipeline/.*|lib/qdrant/transport\\.ts|lib/storage/storage\\.ts|lib/writers/format\\.ts)$`,
+      `^(${WORDS}|lib/(retry|plan|prepare|encoded-file|selection|findings|closing-look|manifest|sha256)\\.ts|lib/pipeline/.*|lib/qdrant/transport\\.ts|lib/storage/storage\\.ts|lib/writers/format\\.ts)$`,
     ),
     packages: NONE,
   },
   {
     files: /^lib\/cli\//,
     lib: new RegExp(
-      `^(${WORDS}|lib/(plan|retry)\\.ts|lib/qdrant/transport\\.ts|lib/storage/storage\\.ts|lib/cli/.*)$`,
+      `^(${WORDS}|lib/(plan|retry|manifest)\\.ts|lib/qdrant/transport\\.ts|lib/storage/storage\\.ts|lib/cli/.*)$`,
     ),
     packages: NODE,
   },

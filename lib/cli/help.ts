@@ -1,4 +1,5 @@
-import { EXPORTER_R2_FLAGS, FLAG_GROUPS, type Flag, type FlagGroup, type FlagTable } from './flags.ts';
+import { EXPORTER_R2_FLAGS } from './exporter-r2-flags.ts';
+import { FLAG_GROUPS, type Flag, type FlagGroup, type FlagTable } from './flags.ts';
 import { grouped } from './human-numbers.ts';
 import { wrapped } from './wrapped.ts';
 
@@ -11,6 +12,11 @@ const EXAMPLES = `  # A collection of a local Qdrant into a local file
 
   # Into Cloudflare R2, with QDRANT_* and R2_* variables set or in .env
   exporter-r2 --collection docs --bucket backups
+
+  # The points that match a filter, with two of their vectors
+  exporter-r2 --collection docs --output en.parquet --schema points \\
+    --vectors text,image \\
+    --filter '{"must":[{"key":"lang","match":{"value":"en"}}]}'
 
   # What it would do, over REST
   exporter-r2 --collection docs --output docs.parquet --http --dry-run`;
@@ -72,18 +78,24 @@ function leftOf(name: string, flag: Flag): string {
     case 'integer':
       return `--${name} N`;
     case 'choice':
-      return `--${name} WORD`;
+      return `--${name} ${flag.numbers === undefined ? 'WORD' : 'WORD|N'}`;
   }
 }
 
 function rightOf(flag: Flag): string {
   const facts: string[] = [];
-  if (flag.kind === 'integer') facts.push(`${grouped(flag.min)} to ${grouped(flag.max)}`);
-  if (flag.kind === 'choice') facts.push(flag.choices.join(', '));
+  if (flag.kind === 'integer') facts.push(rangeOf(flag));
+  if (flag.kind === 'choice') {
+    facts.push([...flag.choices, ...(flag.numbers === undefined ? [] : [rangeOf(flag.numbers)])].join(', '));
+  }
   const byDefault = flag.defaultText ?? defaultOf(flag);
   if (flag.env !== undefined) facts.push(`or ${flag.env}`);
   if (byDefault !== undefined) facts.push(`default ${byDefault}`);
   return facts.length === 0 ? flag.help : `${flag.help} [${facts.join('; ')}]`;
+}
+
+function rangeOf({ min, max }: { readonly min: number; readonly max: number }): string {
+  return max === Number.MAX_SAFE_INTEGER ? `${grouped(min)} or more` : `${grouped(min)} to ${grouped(max)}`;
 }
 
 function defaultOf(flag: Flag): string | undefined {

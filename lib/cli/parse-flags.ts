@@ -7,13 +7,15 @@ import { grouped } from './human-numbers.ts';
 
 type HasDefault<F extends Flag, T> = F extends { readonly default: unknown } ? T : T | undefined;
 
+type NumberOf<F extends ChoiceFlag> = F extends { readonly numbers: unknown } ? number : never;
+
 /** The value a flag has once it is read: a switch is a boolean, the others undefined where nothing speaks. */
 export type FlagValue<F extends Flag> = F extends SwitchFlag
   ? boolean
   : F extends IntegerFlag
     ? HasDefault<F, number>
     : F extends ChoiceFlag
-      ? HasDefault<F, F['choices'][number]>
+      ? HasDefault<F, F['choices'][number] | NumberOf<F>>
       : HasDefault<F, string>;
 
 export interface Flags<T extends FlagTable> {
@@ -115,9 +117,15 @@ function readValue(
   }
 }
 
-function readChoice(flag: ChoiceFlag, text: string, source: string): string {
+function readChoice(flag: ChoiceFlag, text: string, source: string): string | number {
   if (flag.choices.includes(text)) return text;
-  const choices = listed(flag.choices);
+  const { numbers } = flag;
+  if (numbers !== undefined && /^[+-]?\d+$/.test(text)) {
+    return readInteger(text, numbers.min, numbers.max, source, `, or ${listed(flag.choices)},`);
+  }
+  const range =
+    numbers === undefined ? [] : [`a whole number from ${grouped(numbers.min)} to ${grouped(numbers.max)}`];
+  const choices = listed([...flag.choices, ...range]);
   if (flag.unavailable?.includes(text)) {
     throw new ToolError('usage', `${source} ${text} is not available in this version; it takes ${choices}.`);
   }

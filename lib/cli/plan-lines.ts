@@ -1,34 +1,91 @@
-import type { VectorSpec } from '../model.ts';
-import type { PlanSummary } from '../plan.ts';
+import type { CollectionShape, VectorSpec } from '../model.ts';
+import type { ExportPlan, PlanSummary } from '../plan.ts';
 import { byteSize, grouped } from './human-numbers.ts';
 import { wrapped } from './wrapped.ts';
 
+/** Vectors that are named one by one; collections with hundreds exist. */
+const VECTORS_SHOWN = 20;
+
+/** Letters of a text that are looked at: more than a terminal has columns, while a filter may have 16 MiB. */
+const LONGEST_LINE = 2_000;
+
+/** What was asked for of the collection. */
+export type Asked = Pick<ExportPlan, 'vectors' | 'filter' | 'limit' | 'shardKey'>;
+
 /** The first lines of a run: what is read, from which server, how, and where it goes; aligned. */
-export function planLines(plan: PlanSummary, width: number): string[] {
+export function planLines(plan: PlanSummary, asked: Asked, width: number): string[] {
   const { shape } = plan;
-  const shards = `${grouped(shape.shardCount)} ${shape.shardCount === 1 ? 'shard' : 'shards'}`;
   const protocol = plan.protocol === 'grpc' ? 'gRPC' : 'REST';
   const rows: [string, string][] = [
     ['Qdrant', `${shape.serverVersion} over ${protocol}`],
-    ['Collection', `${shape.name}: ${grouped(plan.points)} points, ${shards}, ${vectorsText(shape.vectors)}`],
+    ['Collection', `${nameText(shape)}: ${pointsText(plan, asked)}, ${shardsText(shape)}`],
+    ['Vectors', vectorsText(shape.vectors, asked)],
+  ];
+  const indent = 'Collection'.length + 2;
+  // What may be long and has no blanks to wrap at is cut to one line.
+  if (asked.filter !== undefined) rows.push(['Filter', cut(asked.filter, width - indent)]);
+  if (asked.shardKey !== undefined) rows.push(['Shard key', cut(asked.shardKey, width - indent)]);
+  if (asked.limit !== undefined) rows.push(['Limit', `${counted(asked.limit, 'point')}, in id order`]);
+  rows.push(
     ['Passes', `${plan.passes} (${plan.passesReason})`],
     ['Format', plan.format],
     ['Target', `${plan.location}, about ${byteSize(plan.estimatedBytes)}`],
-  ];
+  );
   if (plan.workFile !== undefined) rows.push(['Work file', plan.workFile]);
-  rows.push(['In memory', `at most ${grouped(plan.pointsInMemory)} points at once`]);
-  const indent = Math.max(...rows.map(([label]) => label.length)) + 2;
+  rows.push(['In memory', `at most ${counted(plan.pointsInMemory, 'point')} at once`]);
   return rows.flatMap(([label, text]) => wrapped(text, width, label.padEnd(indent)));
 }
 
-function vectorsText(vectors: readonly VectorSpec[]): string {
-  if (vectors.length === 0) return 'no vectors';
-  return vectors
-    .map((spec) => {
-      const name = spec.name === '' ? 'vector' : `vector ${spec.name}`;
-      return spec.kind === 'sparse'
-        ? `${name} (sparse)`
-        : `${name} of ${grouped(spec.size)} ${spec.datatype}, ${spec.distance}${spec.kind === 'multi' ? ', multi' : ''}`;
-    })
-    .join('; ');
+function nameText({ name, collection }: CollectionShape): string {
+  return name === collection ? name : `${name}, an alias of ${collection}`;
+}
+
+function pointsText({ points }: PlanSummary, { filter, limit, shardKey }: Asked): string {
+  const some = filter !== undefined || limit !== undefined || shardKey !== undefined;
+  return `${counted(points, 'point')}${some ? ' to export' : ''}`;
+}
+
+function shardsText({ shardCount, sharding, shardKeys }: CollectionShape): string {
+  const shards = counted(shardCount, 'shard');
+  return sharding === 'custom' ? `${shards}, ${counted(shardKeys.length, 'shard key')}` : shards;
+}
+
+/** `text 512 dense Cosine, bm25 sparse`: those that are exported, what is usual left out. */
+function vectorsText(vectors: readonly VectorSpec[], asked: Asked): string {
+  if (vectors.length === 0) return asked.vectors === undefined ? 'none in this collection' : 'none';
+  const shown = vectors.slice(0, VECTORS_SHOWN).map(vectorText);
+  const more = vectors.length - shown.length;
+  return `${shown.join(', ')}${more > 0 ? ` and ${grouped(more)} more` : ''}`;
+}
+
+function vectorText({ kind, name, size, distance, datatype }: VectorSpec): string {
+  const facts = [name === '' ? 'unnamed' : plainName(name)];
+  if (kind !== 'sparse') facts.push(grouped(size));
+  facts.push(kind);
+  if (datatype !== 'float32') facts.push(datatype);
+  if (kind !== 'sparse') facts.push(distance);
+  return facts.join(' ');
+}
+
+/** In quotes where it would not be seen for one name. */
+function plainName(name: string): string {
+  return /[\s,"]/.test(name) || name === 'unnamed' ? JSON.stringify(name) : name;
+}
+
+function counted(number: number, what: string): string {
+  return `${grouped(number)} ${what}${number === 1 ? '' : 's'}`;
+}
+
+/** A text on one line of so many columns, `…` where it goes on. */
+function cut(text: string, columns: number): string {
+  const line = text.slice(0, LONGEST_LINE).replace(/\s+/g, ' ');
+  if (text.length <= LONGEST_LINE && Bun.stringWidth(line) <= columns) return line;
+  let start = '';
+  let used = 1;
+  for (const letter of line) {
+    used += Bun.stringWidth(letter);
+    if (used > columns) break;
+    start += letter;
+  }
+  return `${start}…`;
 }

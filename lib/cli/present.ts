@@ -1,13 +1,14 @@
-import type { ExportReport } from '../plan.ts';
+import type { ExportPlan, ExportReport } from '../plan.ts';
 import { Progress } from './progress.ts';
 import { reportDocument, reportLines, type Tool } from './report.ts';
 import type { Run } from './run.ts';
 import type { ExporterSettings } from './settings.ts';
 
 /** A run's progress on the real clock; `end` stops its timer. */
-export function progressOf(run: Run): Progress {
+export function progressOf(run: Run, asked: ExportPlan): Progress {
   return new Progress({
     screen: run.screen,
+    asked,
     quiet: run.quiet,
     verbose: run.verbose,
     now: () => performance.now(),
@@ -28,7 +29,7 @@ export async function presentReport(
   tool: Tool,
 ): Promise<void> {
   if (!run.quiet) {
-    for (const line of reportLines(report, settings.target, run.screen.width)) run.screen.line(line);
+    for (const line of reportLines(report, settings, run.screen.width)) run.screen.line(line);
   }
-  if (run.json) await run.printDocument(reportDocument(report, settings.plan.key, tool));
+  if (run.json) await run.printDocument(reportDocument(report, settings.plan, tool));
 }

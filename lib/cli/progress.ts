@@ -1,7 +1,7 @@
-import type { ExportEvent } from '../plan.ts';
+import type { ExportEvent, PlanSummary } from '../plan.ts';
 import type { RetryNotice } from '../retry.ts';
 import { byteSize, duration, grouped } from './human-numbers.ts';
-import { planLines } from './plan-lines.ts';
+import { type Asked, planLines } from './plan-lines.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { Screen } from './screen.ts';
 
@@ -23,6 +23,7 @@ const SHORTEST_BAR = 6;
 
 export interface ProgressOptions {
   readonly screen: Screen;
+  readonly asked: Asked;
   readonly quiet: boolean;
   readonly verbose: boolean;
   /** Milliseconds of a clock that does not jump. */
@@ -33,7 +34,7 @@ export interface ProgressOptions {
   readonly peakMemory: () => number;
 }
 
-/** Shows the events of a run: a redrawn line on a terminal, a line every 5 s elsewhere, warnings always. */
+/** Shows a run's events: a redrawn line on a terminal, elsewhere a line every 5 s; warnings even when quiet. */
 export class Progress {
   readonly #options: ProgressOptions;
   readonly #stopTicking: () => void;
@@ -53,10 +54,7 @@ export class Progress {
   show(event: ExportEvent): void {
     switch (event.kind) {
       case 'plan':
-        if (!this.#options.quiet) {
-          for (const line of planLines(event.plan, this.#options.screen.width))
-            this.#options.screen.line(line);
-        }
+        this.#showPlan(event.plan);
         return;
       case 'phase':
         this.#phase = {
@@ -81,6 +79,9 @@ export class Progress {
       case 'warning':
         this.#options.screen.line(event.text, 'Warning: ', 'yellow');
         return;
+      case 'note':
+        if (!this.#options.quiet) this.#options.screen.line(event.text, 'Note: ', 'cyan');
+        return;
     }
   }
 
@@ -89,6 +90,12 @@ export class Progress {
     this.#stopTicking();
     this.#phase = undefined;
     this.#options.screen.clearBar();
+  }
+
+  #showPlan(plan: PlanSummary): void {
+    const { screen, asked, quiet } = this.#options;
+    if (quiet) return;
+    for (const line of planLines(plan, asked, screen.width)) screen.line(line);
   }
 
   #tick(): void {

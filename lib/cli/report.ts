@@ -1,6 +1,6 @@
-import type { ExportReport } from '../plan.ts';
+import type { ExportCounts, ExportPlan, ExportReport } from '../plan.ts';
 import { byteSize, duration, grouped } from './human-numbers.ts';
-import type { Target } from './settings.ts';
+import type { ExporterSettings, Target } from './settings.ts';
 import { wrapped } from './wrapped.ts';
 
 export interface Tool {
@@ -8,8 +8,15 @@ export interface Tool {
   readonly version: string;
 }
 
-/** The last lines of a run: rows, bytes, time, rate, where it is and how to read it. */
-export function reportLines(report: ExportReport, target: Target, width: number): string[] {
+/** Columns that are named one by one as having empty vectors. */
+const COLUMNS_SHOWN = 20;
+
+/** The last lines of a run: rows, bytes, time, rate, where it and its manifest are, and how to read it. */
+export function reportLines(
+  report: ExportReport,
+  { plan, format, target }: Pick<ExporterSettings, 'plan' | 'format' | 'target'>,
+  width: number,
+): string[] {
   const { counts, seconds, file } = report;
   if (file === undefined) {
     return ['Dry run: the server answers, the target can be written, and nothing was written.'];
@@ -17,58 +24,93 @@ export function reportLines(report: ExportReport, target: Target, width: number)
   const rate = seconds.export > 0 ? ` (${grouped(counts.rows / seconds.export)} rows/s)` : '';
   const groups = `${grouped(file.rowGroups)} row ${file.rowGroups === 1 ? 'group' : 'groups'}`;
   const size = `${grouped(counts.rows)} rows in ${groups}, ${byteSize(file.bytes)}, ${duration(seconds.total)}${rate}`;
-  const lines = [...wrapped(size, width, 'Exported  '), `To        ${file.location}`];
-  if (counts.missing > 0) {
-    lines.push(
-      ...wrapped(
-        `${grouped(counts.missing)} ${counts.missing === 1 ? 'point' : 'points'} deleted meanwhile`,
-        width,
-        'Without   ',
-      ),
-    );
-  }
+  const lines = [
+    ...wrapped(size, width, 'Exported  '),
+    `To        ${file.location}`,
+    `Manifest  ${manifestLocation(file.location, plan)}`,
+  ];
+  const more = [
+    ['Without   ', missingText(counts)],
+    ['Keys      ', keysText(counts, format.keyField)],
+    ['Empty     ', emptyText(counts)],
+  ] as const;
+  for (const [label, text] of more) if (text !== '') lines.push(...wrapped(text, width, label));
   // Statements stay whole whatever the width, so that they can be copied.
-  const [first, ...more] = duckdbStatements(file.location, target);
-  lines.push(`Read it   ${first}`, ...more.map((statement) => `          ${statement}`));
+  const [first, ...others] = duckdbStatements(file.location, target);
+  lines.push(`Read it   ${first}`, ...others.map((statement) => `          ${statement}`));
   return lines;
 }
 
-/** The document of --json; its names are those of the manifest. */
-export function reportDocument(report: ExportReport, key: string, tool: Tool) {
-  const { plan, counts, file, seconds } = report;
+function missingText({ missing }: ExportCounts): string {
+  return missing === 0 ? '' : `${grouped(missing)} ${missing === 1 ? 'point' : 'points'} deleted meanwhile`;
+}
+
+function keysText({ keys, rows }: ExportCounts, field: string): string {
+  if (keys === undefined) return '';
+  const { fromPayload, duplicates, exact } = keys;
+  const texts: string[] = [];
+  if (fromPayload > 0) texts.push(`${grouped(fromPayload)} from the payload field ${field}`);
+  if (fromPayload < rows) texts.push(`${grouped(rows - fromPayload)} from point ids`);
+  if (duplicates > 0) {
+    const about = exact ? '' : 'about ';
+    texts.push(`${about}${grouped(duplicates)} ${duplicates === 1 ? 'duplicate' : 'duplicates'}`);
+  }
+  return texts.join(', ');
+}
+
+function emptyText({ emptyVectors }: ExportCounts): string {
+  const some = Object.entries(emptyVectors).filter(([, rows]) => rows > 0);
+  const texts = some
+    .slice(0, COLUMNS_SHOWN)
+    .map(([column, rows]) => `${column} in ${grouped(rows)} ${rows === 1 ? 'row' : 'rows'}`);
+  const more = some.length - texts.length;
+  return `${texts.join(', ')}${more > 0 ? ` and ${grouped(more)} more columns` : ''}`;
+}
+
+/** The document of --json: the manifest, and beside it what only this run knows. */
+export function reportDocument(report: ExportReport, plan: ExportPlan, tool: Tool) {
+  const { file, manifest, plan: summary, seconds } = report;
   return {
-    tool,
-    collection: plan.shape.name,
-    serverVersion: plan.shape.serverVersion,
-    startedAt: report.startedAt.toISOString(),
-    finishedAt: report.finishedAt.toISOString(),
+    ...(manifest ?? dryRunFields(report, plan, tool)),
+    files:
+      file === undefined ? [] : (manifest?.files ?? []).map((each) => ({ ...each, location: file.location })),
     dryRun: file === undefined,
+    manifestLocation: file === undefined ? null : manifestLocation(file.location, plan),
     plan: {
-      protocol: plan.protocol,
-      points: plan.points,
-      vectors: plan.shape.vectors,
-      passes: plan.passes,
-      passesReason: plan.passesReason,
-      format: plan.format,
-      location: plan.location,
-      estimatedBytes: plan.estimatedBytes,
+      protocol: summary.protocol,
+      points: summary.points,
+      vectors: summary.shape.vectors,
+      passes: summary.passes,
+      passesReason: summary.passesReason,
+      format: summary.format,
+      location: summary.location,
+      estimatedBytes: summary.estimatedBytes,
     },
-    counts,
-    files: file === undefined ? [] : [documentFile(report, file, key)],
-    warnings: report.warnings,
     timings: { exportSeconds: seconds.export, uploadSeconds: seconds.upload, totalSeconds: seconds.total },
   };
 }
 
-function documentFile(report: ExportReport, file: NonNullable<ExportReport['file']>, key: string) {
+/** What a manifest would say that is known without one, by the same names. */
+function dryRunFields(report: ExportReport, { options }: ExportPlan, tool: Tool) {
+  const { shape } = report.plan;
+  const { before, idsSeen, rows, missing } = report.counts;
   return {
-    key,
-    location: file.location,
-    bytes: file.bytes,
-    rows: report.counts.rows,
-    rowGroups: file.rowGroups,
-    etag: file.etag ?? null,
+    tool,
+    collection: shape.collection,
+    alias: shape.name === shape.collection ? null : shape.name,
+    serverVersion: shape.serverVersion,
+    vectors: shape.vectors,
+    options,
+    startedAt: report.startedAt.toISOString(),
+    finishedAt: report.finishedAt.toISOString(),
+    counts: { before, idsSeen, rows, missing },
+    warnings: [],
   };
+}
+
+/** The manifest is in the same place as the export, whose location ends with its key. */
+function manifestLocation(location: string, { key, manifestKey }: ExportPlan): string {
+  return location.endsWith(key) ? `${location.slice(0, -key.length)}${manifestKey}` : manifestKey;
 }
 
 /** SQL that reads it in DuckDB, credentials left to be filled in; the query is the last one. */

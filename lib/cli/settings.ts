@@ -3,26 +3,33 @@ import { join } from 'node:path';
 import { ToolError } from '../errors.ts';
 import type { ExportPlan } from '../plan.ts';
 import type { TransportSettings } from '../qdrant/transport.ts';
-import { Secret } from '../secret.ts';
-import { isLoopback, readAddress } from './address.ts';
-import { readCertificate } from './certificate.ts';
+import { contradiction, refuseContradictions } from './contradictions.ts';
 import type { Environment } from './env.ts';
-import { EXPORTER_R2_FLAGS } from './flags.ts';
+import { EXPORTER_R2_FLAGS, type ExporterFlags } from './exporter-r2-flags.ts';
+import { readFilter } from './filter.ts';
+import { manifestKey, manifestPath } from './manifest-key.ts';
 import { encodeFolderName, objectKey } from './object-key.ts';
-import { type Arguments, type Flags, readInteger, resolveFlags } from './parse-flags.ts';
+import { type Arguments, readInteger, resolveFlags } from './parse-flags.ts';
 import { readStore, type StoreTarget } from './store-settings.ts';
+import { readTransport, transportWarnings } from './transport-settings.ts';
+import { readVectorList } from './vector-list.ts';
 
 const ROW_GROUP_SIZES = { 'parquet-small': 1_000, 'parquet-med': 10_000, 'parquet-large': 100_000 } as const;
 
 /** 9999-12-31T23:59:59Z, the last second that ISO 8601 writes with four digits of year. */
 const LAST_SECOND = 253_402_300_799;
 
-export interface StrategySettings {
-  readonly name: keyof typeof ROW_GROUP_SIZES;
-  readonly rowGroupSize: number;
+/** How the file is made, as the Parquet format takes it. */
+export interface FormatSettings {
+  readonly schema: 'keyed' | 'points' | 'pinecone' | 'milvus';
+  readonly strategy: keyof typeof ROW_GROUP_SIZES;
+  readonly rowGroupRows: number;
   readonly compression: 'zstd' | 'snappy' | 'gzip' | 'none';
   readonly vectorEncoding: 'plain' | 'byte-stream-split';
+  /** Payload field that becomes the key, in the one schema that has keys. */
   readonly keyField: string;
+  /** Payload field that alone becomes the metadata; undefined = the whole payload. */
+  readonly metadataField: string | undefined;
 }
 
 export type Target = { readonly kind: 'file'; readonly path: string } | StoreTarget;
@@ -32,7 +39,7 @@ export interface ExporterSettings {
   readonly plan: ExportPlan;
   readonly protocol: 'grpc' | 'rest';
   readonly transport: TransportSettings;
-  readonly strategy: StrategySettings;
+  readonly format: FormatSettings;
   readonly target: Target;
   /** Folder of this collection's work files; it need not exist. */
   readonly workFolder: string;
@@ -43,23 +50,23 @@ export interface ExporterSettings {
   readonly warnings: readonly string[];
 }
 
-type ExporterFlags = Flags<typeof EXPORTER_R2_FLAGS>;
-
 /** Flags and variables of exporter-r2 → what a run is asked; a ToolError 'usage' for the first thing that is wrong. */
 export function readExporterSettings(given: Arguments, environment: Environment): ExporterSettings {
   const flags = resolveFlags(given, environment, EXPORTER_R2_FLAGS);
   refuseContradictions(flags);
   // What was typed wrongly comes before what was not typed at all.
   const retrieveBatch = readRetrieveBatch(flags);
+  const selection = readSelection(flags);
   const transport = readTransport(flags, environment);
   const sourceDate = readSourceDate(environment);
   const collection = readCollection(flags);
   const target = readTarget(flags, environment);
+  const format = readFormat(flags);
   return Object.freeze({
-    plan: readPlan(flags, collection, target, retrieveBatch),
+    plan: readPlan(flags, { collection, ...selection, retrieveBatch }, target, format),
     protocol: flags.values.http ? 'rest' : 'grpc',
     transport,
-    strategy: readStrategy(flags),
+    format,
     target,
     workFolder: join(
       environment.OUTPUT_TEMP_FOLDER ?? tmpdir(),
@@ -70,26 +77,6 @@ export function readExporterSettings(given: Arguments, environment: Environment)
     assumeYes: flags.values.yes,
     warnings: Object.freeze(transportWarnings(transport)),
   });
-}
-
-function refuseContradictions(flags: ExporterFlags): void {
-  const { values, source } = flags;
-  const both = (a: string, b: string, why: string) =>
-    new ToolError('usage', `${a} and ${b} contradict: ${why}.`);
-  if (values.quiet && values.verbose) throw both('--quiet', '--verbose', 'give one of them');
-  if (values.output !== undefined) {
-    const local = '--output writes a local file, so nothing goes to a store';
-    if (values['stream-upload']) throw both('--stream-upload', '--output', local);
-    if (source('bucket') === '--bucket') throw both('--bucket', '--output', local);
-    if (values.prefix !== undefined) throw both('--prefix', '--output', local);
-  }
-  if (values['stream-upload'] && source('strategy') === undefined) {
-    const names = EXPORTER_R2_FLAGS.strategy.choices.map((name) => `--strategy ${name}`);
-    throw new ToolError(
-      'usage',
-      `--stream-upload wants a strategy to be named: ${names.slice(0, -1).join(', ')} or ${names.at(-1)}.`,
-    );
-  }
 }
 
 function readCollection(flags: ExporterFlags): string {
@@ -121,34 +108,73 @@ function readRetrieveBatch(flags: ExporterFlags): number | undefined {
   );
 }
 
+type Selection = Pick<ExportPlan, 'vectors' | 'filter' | 'limit' | 'shardKey'>;
+
+/** Which points are exported, and which of their vectors. */
+function readSelection({ values }: ExporterFlags): Selection {
+  const vectors =
+    values.vectors === undefined ? undefined : Object.freeze(readVectorList(values.vectors, '--vectors'));
+  const { schema } = values;
+  if (vectors?.length === 0 && (schema === 'pinecone' || schema === 'milvus')) {
+    throw contradiction('--vectors none', `--schema ${schema}`, 'every row of it has a vector');
+  }
+  return {
+    vectors,
+    filter: values.filter === undefined ? undefined : readFilter(values.filter, '--filter'),
+    limit: values.limit,
+    shardKey: values['shard-key'],
+  };
+}
+
 function readPlan(
   flags: ExporterFlags,
-  collection: string,
+  asked: Selection & Pick<ExportPlan, 'collection' | 'retrieveBatch'>,
   target: Target,
-  retrieveBatch: number | undefined,
+  format: FormatSettings,
 ): ExportPlan {
   const { values } = flags;
+  const key = target.kind === 'file' ? target.path : objectKey(values.prefix, asked.collection);
   return Object.freeze({
-    collection,
+    ...asked,
+    strict: values.strict,
     batchSize: values['batch-size'],
-    retrieveBatch,
     // A machine of more than 256 CPUs has no use for more requests at once either.
     parallel: values.parallel ?? Math.min(availableParallelism(), EXPORTER_R2_FLAGS.parallel.max),
     passes: values.passes,
-    key: target.kind === 'file' ? target.path : objectKey(values.prefix, collection),
+    key,
+    manifestKey: target.kind === 'file' ? manifestPath(key) : manifestKey(key),
+    options: dataOptions(asked, format),
     streaming: values['stream-upload'] || target.kind === 'file',
     dryRun: values['dry-run'],
   });
 }
 
-function readStrategy(flags: ExporterFlags): StrategySettings {
-  const { values } = flags;
+/** What shapes the data, by the names of the flags in camel case; null where a flag says nothing of it. */
+function dataOptions(asked: Selection, format: FormatSettings): ExportPlan['options'] {
   return Object.freeze({
-    name: values.strategy,
-    rowGroupSize: values['row-group-size'] ?? ROW_GROUP_SIZES[values.strategy],
+    schema: format.schema,
+    strategy: format.strategy,
+    rowGroupSize: format.rowGroupRows,
+    compression: format.compression,
+    vectorEncoding: format.vectorEncoding,
+    keyField: format.schema === 'keyed' ? format.keyField : null,
+    metadataField: format.metadataField ?? null,
+    vectors: asked.vectors ?? null,
+    filter: asked.filter ?? null,
+    limit: asked.limit ?? null,
+    shardKey: asked.shardKey ?? null,
+  });
+}
+
+function readFormat({ values }: ExporterFlags): FormatSettings {
+  return Object.freeze({
+    schema: values.schema,
+    strategy: values.strategy,
+    rowGroupRows: values['row-group-size'] ?? ROW_GROUP_SIZES[values.strategy],
     compression: values.compression,
     vectorEncoding: values['vector-encoding'],
     keyField: values['key-field'],
+    metadataField: values['metadata-field'],
   });
 }
 
@@ -159,43 +185,13 @@ function readTarget(flags: ExporterFlags, environment: Environment): Target {
   if (path === '-' || /[/\\]$/.test(path) || path.includes('\0')) {
     throw new ToolError('usage', `--output is ${JSON.stringify(path)}; the path of a file is wanted.`);
   }
-  return Object.freeze({ kind: 'file', path });
-}
-
-function readTransport(flags: ExporterFlags, environment: Environment): TransportSettings {
-  const { values, source } = flags;
-  const certificate = values['ca-cert'];
-  return Object.freeze({
-    url: readAddress(values.url, {
-      http: values.http,
-      qdrantPort: environment.QDRANT_PORT,
-      source: source('url'),
-    }),
-    apiKey: readApiKey(environment),
-    caCertificate:
-      certificate === undefined ? undefined : readCertificate(certificate, source('ca-cert') ?? '--ca-cert'),
-    timeoutSeconds: values.timeout,
-  });
-}
-
-function readApiKey(environment: Environment): Secret | undefined {
-  const key = environment.QDRANT_API_KEY?.trim();
-  if (key === undefined || key === '') return undefined;
-  if (/[^\x20-\x7e]/.test(key)) {
+  if (/\.json$/i.test(path)) {
     throw new ToolError(
       'usage',
-      'QDRANT_API_KEY holds a character that no key has, such as a line end or a letter beyond ASCII.',
+      `--output is ${JSON.stringify(path)}, a name for the manifest beside the export; the path of a Parquet file is wanted.`,
     );
   }
-  return new Secret(key);
-}
-
-function transportWarnings(transport: TransportSettings): string[] {
-  const { url, apiKey } = transport;
-  if (apiKey === undefined || url.protocol === 'https:' || isLoopback(url)) return [];
-  return [
-    `QDRANT_API_KEY goes to ${url.hostname} over plain HTTP, where others can read it; https:// protects it.`,
-  ];
+  return Object.freeze({ kind: 'file', path });
 }
 
 function readSourceDate(environment: Environment): Date | undefined {

@@ -1,11 +1,12 @@
 import { ToolError } from '../errors.ts';
 import { compareIds, type PointId } from '../model.ts';
-import type { Transport } from '../qdrant/transport.ts';
+import { type PointSet, pointsName, type Transport } from '../qdrant/transport.ts';
 import type { BatchSize } from './batch-size.ts';
 import { streamOf } from './stream-of.ts';
 
-/** The ids of one work unit, in id order. */
+/** The ids of one work unit, in id order, all of one set. */
 export interface IdUnit {
+  readonly points: PointSet;
   readonly ids: readonly PointId[];
 }
 
@@ -17,7 +18,10 @@ const UNITS_AHEAD = 32;
 
 export interface IdSource {
   readonly transport: Transport;
-  readonly collection: string;
+  /** Read one after the other: an id may occur in several. */
+  readonly sets: readonly PointSet[];
+  /** Most ids that are read, of all sets together. */
+  readonly limit: number;
   /** Ids a scroll page. */
   readonly pageSize: BatchSize;
   readonly unitRows: (unit: number) => number;
@@ -32,38 +36,62 @@ export function idUnits(source: IdSource): ReadableStream<IdUnit> {
 async function* readUnits(source: IdSource): AsyncGenerator<IdUnit> {
   const { unitRows } = source;
   let unit = 0;
-  let pending: PointId[] = [];
-  for await (const page of readPages(source)) {
-    pending = pending.length === 0 ? [...page] : pending.concat(page);
-    let from = 0;
-    for (let rows = unitRows(unit); pending.length - from >= rows; rows = unitRows(unit)) {
-      yield { ids: pending.slice(from, from + rows) };
-      from += rows;
+  let left = source.limit;
+  for (const points of source.sets) {
+    let pending: PointId[] = [];
+    for await (const page of readPages(source, points, left)) {
+      left -= page.length;
+      pending = pending.length === 0 ? [...page] : pending.concat(page);
+      let from = 0;
+      for (let rows = unitRows(unit); pending.length - from >= rows; rows = unitRows(unit)) {
+        yield { points, ids: pending.slice(from, from + rows) };
+        from += rows;
+        unit++;
+      }
+      pending = pending.slice(from);
+    }
+    if (pending.length > 0) {
+      yield { points, ids: pending };
       unit++;
     }
-    pending = pending.slice(from);
+    if (left === 0) return;
   }
-  if (pending.length > 0) yield { ids: pending };
 }
 
-async function* readPages(source: IdSource): AsyncGenerator<readonly PointId[]> {
-  const { transport, collection, pageSize, signal } = source;
+/** Pages of a set's ids, `most` ids in all. */
+async function* readPages(
+  { transport, pageSize, signal }: IdSource,
+  points: PointSet,
+  most: number,
+): AsyncGenerator<readonly PointId[]> {
+  let left = most;
   let offset: PointId | undefined;
   let last: PointId | undefined;
   do {
-    const { ids, next } = await pageSize.attempt(signal, (limit) =>
-      transport.scrollIds(collection, { offset, limit }, signal),
+    const { ids, next } = await pageSize.attempt(
+      signal,
+      (limit) => transport.scrollIds(points, { offset, limit }, signal),
+      left,
     );
-    last = checkedOrder(collection, last, ids);
-    checkNext(collection, last, next);
+    last = checkedOrder(points, last, ids);
+    checkNext(points, last, next);
     offset = next;
+    if (ids.length > left) throw tooMany(points, ids.length, left);
+    left -= ids.length;
     yield ids;
-  } while (offset !== undefined);
+  } while (offset !== undefined && left > 0);
+}
+
+function tooMany(points: PointSet, found: number, most: number): ToolError {
+  return new ToolError(
+    'integrity',
+    `Cannot export ${pointsName(points)}: Qdrant listed ${found} ids where at most ${most} were asked for.`,
+  );
 }
 
 /** Ids must ascend, over pages too: a repeated or misplaced one would be a row twice, or lost. */
 export function checkedOrder(
-  collection: string,
+  points: PointSet,
   before: PointId | undefined,
   ids: readonly PointId[],
 ): PointId | undefined {
@@ -72,7 +100,7 @@ export function checkedOrder(
     if (last !== undefined && compareIds(last, id) >= 0) {
       throw new ToolError(
         'integrity',
-        `Cannot export collection \`${collection}\`: Qdrant listed id ${id} after id ${last}, out of order.`,
+        `Cannot export ${pointsName(points)}: Qdrant listed id ${id} after id ${last}, ${id === last ? 'twice' : 'out of order'}.`,
       );
     }
     last = id;
@@ -81,10 +109,10 @@ export function checkedOrder(
 }
 
 /** The next page must lie behind this one, or the run would go round in circles. */
-export function checkNext(collection: string, last: PointId | undefined, next: PointId | undefined): void {
+export function checkNext(points: PointSet, last: PointId | undefined, next: PointId | undefined): void {
   if (next === undefined || last === undefined || compareIds(next, last) > 0) return;
   throw new ToolError(
     'integrity',
-    `Cannot export collection \`${collection}\`: Qdrant's page after id ${last} would begin at id ${next}.`,
+    `Cannot export ${pointsName(points)}: Qdrant's page after id ${last} would begin at id ${next}.`,
   );
 }

@@ -1,7 +1,7 @@
 import type { PointBatch } from '../batch.ts';
 import { ToolError } from '../errors.ts';
 import type { PointId } from '../model.ts';
-import type { Transport } from '../qdrant/transport.ts';
+import { type PointSet, pointsName, type Transport } from '../qdrant/transport.ts';
 import type { BatchPool } from './batch-pool.ts';
 import type { BatchSize } from './batch-size.ts';
 import type { IdUnit } from './id-units.ts';
@@ -9,7 +9,6 @@ import { Semaphore } from './semaphore.ts';
 
 export interface Retrieval {
   readonly transport: Transport;
-  readonly collection: string;
   readonly batches: BatchPool;
   /** Points a request. */
   readonly retrieveSize: BatchSize;
@@ -20,11 +19,12 @@ export interface Retrieval {
 
 /** How a unit's points are fetched: by retrieve, as many requests one after the other as they take. */
 export function unitRetriever(retrieval: Retrieval): (unit: IdUnit) => Promise<PointBatch> {
-  const { transport, collection, batches, retrieveSize, signal } = retrieval;
+  const { transport, batches, retrieveSize, signal } = retrieval;
   const requests = new Semaphore(retrieval.parallel);
 
-  return async ({ ids }) => {
+  return async ({ points: set, ids }) => {
     const batch = batches.take();
+    batch.shardKey = set.shardKey;
     for (let from = 0; from < ids.length; ) {
       from += await requests.hold(() =>
         retrieveSize.attempt(
@@ -32,8 +32,8 @@ export function unitRetriever(retrieval: Retrieval): (unit: IdUnit) => Promise<P
           async (points) => {
             const asked = ids.slice(from, from + points);
             const before = batch.rowCount;
-            await transport.retrieve(collection, asked, batch, signal);
-            checkAnswered(collection, asked, batch.ids, before);
+            await transport.retrieve(set, asked, batch, signal);
+            checkAnswered(set, asked, batch.ids, before);
             return asked.length;
           },
           evenShare(ids.length - from, retrieveSize.size),
@@ -54,7 +54,7 @@ function evenShare(left: number, most: number): number {
  * an id that was not asked for or one twice, would be a wrong file.
  */
 function checkAnswered(
-  collection: string,
+  points: PointSet,
   asked: readonly PointId[],
   answered: readonly PointId[],
   from: number,
@@ -66,7 +66,7 @@ function checkAnswered(
     if (at === asked.length) {
       throw new ToolError(
         'integrity',
-        `Cannot export collection \`${collection}\`: Qdrant answered point ${id}, which was not asked for or came twice.`,
+        `Cannot export ${pointsName(points)}: Qdrant answered point ${id}, which was not asked for or came twice.`,
       );
     }
     at++;

@@ -1,6 +1,6 @@
 import type { PointBatch } from '../batch.ts';
 import type { PointId } from '../model.ts';
-import type { Transport } from '../qdrant/transport.ts';
+import type { PointSet, Transport } from '../qdrant/transport.ts';
 import type { BatchPool } from './batch-pool.ts';
 import type { BatchSize } from './batch-size.ts';
 import { checkedOrder, checkNext } from './id-units.ts';
@@ -13,13 +13,16 @@ const BATCHES_AHEAD = 1;
 /** Where whole points are scrolled from. */
 export interface PointSource {
   readonly transport: Transport;
-  readonly collection: string;
   /** Points a page. */
   readonly pageSize: BatchSize;
   readonly signal: AbortSignal;
 }
 
 export interface Scrolling extends PointSource {
+  /** Read one after the other: an id may occur in several. */
+  readonly sets: readonly PointSet[];
+  /** Most points that are read, of all sets together. */
+  readonly limit: number;
   readonly batches: BatchPool;
   /** Entered before a batch is filled; whoever is done with the batch leaves it. */
   readonly gate: UnitGate;
@@ -32,14 +35,26 @@ export function scrolledBatches(scrolling: Scrolling): ReadableStream<PointBatch
 }
 
 async function* fillBatches(scrolling: Scrolling): AsyncGenerator<PointBatch> {
-  const { batches, gate, unitRows } = scrolling;
-  let end: ScrollPosition = { offset: undefined, last: undefined };
-  for (let unit = 0; unit === 0 || end.offset !== undefined; unit++) {
-    await gate.enter();
-    const batch = batches.take();
-    end = await fillBatch(scrolling, batch, unitRows(unit), end);
-    if (batch.rowCount > 0) yield batch;
-    else gate.leave();
+  const { sets, batches, gate, unitRows } = scrolling;
+  let unit = 0;
+  let left = scrolling.limit;
+  for (const points of sets) {
+    let end: ScrollPosition = { offset: undefined, last: undefined };
+    do {
+      if (left === 0) return;
+      await gate.enter();
+      const batch = batches.take();
+      batch.shardKey = points.shardKey;
+      end = await fillBatch(scrolling, points, batch, Math.min(unitRows(unit), left), end);
+      left -= batch.rowCount;
+      if (batch.rowCount > 0) {
+        unit++;
+        yield batch;
+      } else {
+        gate.leave();
+        batches.release(batch);
+      }
+    } while (end.offset !== undefined);
   }
 }
 
@@ -50,23 +65,25 @@ export interface ScrollPosition {
   readonly last: PointId | undefined;
 }
 
-/** Scrolls into an empty batch until it has `rows` rows, in as many pages as it takes, or the points end. */
+/** Scrolls into a batch until it has `rows` more rows, in as many pages as it takes, or the points end. */
 export async function fillBatch(
-  { transport, collection, pageSize, signal }: PointSource,
+  { transport, pageSize, signal }: PointSource,
+  points: PointSet,
   batch: PointBatch,
   rows: number,
   from: ScrollPosition,
 ): Promise<ScrollPosition> {
+  const wanted = batch.rowCount + rows;
   let { offset, last } = from;
   do {
     const before = batch.rowCount;
     offset = await pageSize.attempt(
       signal,
-      (limit) => transport.scroll(collection, { offset, limit }, batch, signal),
-      rows - before,
+      (limit) => transport.scroll(points, { offset, limit }, batch, signal),
+      wanted - before,
     );
-    last = checkedOrder(collection, last, batch.ids.slice(before));
-    checkNext(collection, last, offset);
-  } while (offset !== undefined && batch.rowCount < rows);
+    last = checkedOrder(points, last, batch.ids.slice(before));
+    checkNext(points, last, offset);
+  } while (offset !== undefined && batch.rowCount < wanted);
   return { offset, last };
 }

@@ -94,6 +94,56 @@ export function compareBytes(
   return aEnd - aStart - (bEnd - bStart);
 }
 
+/**
+ * Order of two canonical strings without their quotes, both in `bytes`, by what they stand for: by code point,
+ * the shorter first when one begins with the other.
+ */
+export function compareEscaped(
+  bytes: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  bStart: number,
+  bEnd: number,
+): number {
+  const shared = Math.min(aEnd - aStart, bEnd - bStart);
+  let i = 0;
+  while (i < shared) {
+    const a = bytes[aStart + i] as number;
+    const b = bytes[bStart + i] as number;
+    if (a !== BACKSLASH && b !== BACKSLASH) {
+      if (a !== b) return a - b;
+      i++;
+      continue;
+    }
+    // A character has one canonical spelling, so two that are equal are also equally long.
+    const difference = escapedByte(bytes, aStart + i) - escapedByte(bytes, bStart + i);
+    if (difference !== 0) return difference;
+    i += bytes[aStart + i + 1] === LETTER_U ? 6 : 2;
+  }
+  return aEnd - aStart - (bEnd - bStart);
+}
+
+const LETTER_U = 0x75;
+
+/** What the letters of the two-character escapes stand for. */
+const ESCAPED = new Uint8Array(128);
+for (const code of [QUOTE, BACKSLASH]) ESCAPED[code] = code;
+for (const [code, letter] of SHORT_ESCAPES) ESCAPED[letter.charCodeAt(0)] = code;
+
+/** The byte that the canonical spelling at `at` stands for: itself, or what writeEscape() wrote. */
+function escapedByte(bytes: Uint8Array, at: number): number {
+  const byte = bytes[at] as number;
+  if (byte !== BACKSLASH) return byte;
+  const letter = bytes[at + 1] as number;
+  if (letter !== LETTER_U) return ESCAPED[letter] as number;
+  return 16 * hexValue(bytes[at + 4] as number) + hexValue(bytes[at + 5] as number);
+}
+
+/** Of a digit or a letter in lower case. */
+function hexValue(byte: number): number {
+  return byte > 0x39 ? byte - 0x57 : byte - 0x30;
+}
+
 /** Runs longer than this are copied by the runtime, shorter ones byte by byte, which is the faster there. */
 const LONG_RUN = 48;
 

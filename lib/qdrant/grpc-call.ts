@@ -1,3 +1,5 @@
+import type { PointSet } from './transport.ts';
+
 export interface UnaryCall {
   /** `/package.Service/Method`. */
   readonly path: string;
@@ -6,6 +8,8 @@ export interface UnaryCall {
   readonly deadlineMs: number;
   /** What the call is for, in the words of an error: "read 100 points of collection `x`". */
   readonly purpose: string;
+  /** The points that are read, if any are: an error may be about them. */
+  readonly points?: PointSet;
   /** Whether asking for fewer points could help where the answer is too large or too late. */
   readonly divisible: boolean;
 }

@@ -1,6 +1,7 @@
 import { messageOf, type Remedy, ToolError } from '../errors.ts';
 import { parseRetryAfter } from '../retry.ts';
 import type { AnswerProblem, Headers, UnaryCall } from './grpc-call.ts';
+import { refusal } from './grpc-refusals.ts';
 
 /** gRPC status codes that are spoken of here (grpc/grpc, doc/statuscodes.md). */
 const STATUS_NAMES = [
@@ -33,13 +34,33 @@ export function grpcStatusError(call: UnaryCall, url: URL, headers: Headers): To
   const name = STATUS_NAMES[Number(grpcStatus)] ?? 'UNKNOWN';
   if (name === 'OK') return undefined;
   const text = decodeMessage(String(headers['grpc-message'] ?? ''));
+  const cause = new GrpcStatus(name);
+  const refused =
+    name === 'INVALID_ARGUMENT' || name === 'NOT_FOUND' ? refusal(call, text, cause) : undefined;
+  if (refused !== undefined) return refused;
   const retryAfterMs = parseRetryAfter(headerText(headers['retry-after']));
   const remedy = remedyFor(name, text, retryAfterMs !== undefined, call.divisible);
   return new ToolError(
     'qdrant',
     `Cannot ${call.purpose}: Qdrant answered ${name}${text === '' ? '' : ` ("${text}")`}.${advice(name, url)}`,
-    { remedy, retryAfterMs },
+    { cause, remedy, retryAfterMs },
   );
+}
+
+/** The cause of an error that stands for a gRPC status. */
+export class GrpcStatus extends Error {
+  override readonly name = 'GrpcStatus';
+  readonly status: StatusName;
+
+  constructor(status: StatusName) {
+    super(`gRPC status ${status}`);
+    this.status = status;
+  }
+}
+
+/** Whether Qdrant answered so. */
+export function hasGrpcStatus(error: unknown, status: StatusName): boolean {
+  return error instanceof ToolError && error.cause instanceof GrpcStatus && error.cause.status === status;
 }
 
 /** An answer without grpc-status: cut off before its trailers, or not from a gRPC server at all. */

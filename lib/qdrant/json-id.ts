@@ -20,7 +20,7 @@ export function readId(from: JsonCursor): PointId {
 }
 
 function isU64(text: string): boolean {
-  if (text.length > MAX_U64.length) return false;
+  if (text === '' || text.length > MAX_U64.length) return false;
   for (let i = 0; i < text.length; i++)
     if (text.charCodeAt(i) < 0x30 || text.charCodeAt(i) > 0x39) return false;
   return text.length < MAX_U64.length || text <= MAX_U64;

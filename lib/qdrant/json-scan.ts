@@ -74,6 +74,19 @@ export class JsonCursor {
     return byte === COMMA;
   }
 
+  /**
+   * Takes a member's name and the colon after it when the name is spelled as `quoted`, quotes included. False,
+   * and nothing taken, for any other name, which may be the same one in other escapes.
+   */
+  takeName(quoted: Uint8Array): boolean {
+    this.peek();
+    const { bytes, at } = this;
+    for (let i = 0; i < quoted.length; i++) if (bytes[at + i] !== quoted[i]) return false;
+    this.at += quoted.length;
+    this.expect(COLON);
+    return true;
+  }
+
   /** A member's name, unescaped, and the colon after it. */
   memberName(): string {
     const name = this.string();

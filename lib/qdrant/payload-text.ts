@@ -1,16 +1,7 @@
 import { type FieldColumn, TextColumn } from '../batch.ts';
 import { ToolError } from '../errors.ts';
-import { compareBytes, copyBytes, writeAscii, writeString } from './canonical-json.ts';
-import {
-  BACKSLASH,
-  CLOSE_ARRAY,
-  CLOSE_OBJECT,
-  COLON,
-  COMMA,
-  OPEN_ARRAY,
-  OPEN_OBJECT,
-  QUOTE,
-} from './json-bytes.ts';
+import { compareBytes, compareEscaped, copyBytes, writeAscii, writeString } from './canonical-json.ts';
+import { CLOSE_ARRAY, CLOSE_OBJECT, COLON, COMMA, OPEN_ARRAY, OPEN_OBJECT, QUOTE } from './json-bytes.ts';
 import { copyNumber } from './json-number.ts';
 import { type JsonCursor, MAX_NESTING, tooDeep } from './json-scan.ts';
 import { copyString } from './json-string.ts';
@@ -136,11 +127,7 @@ export class PayloadText {
     const aEnd = (marks[a + 1] as number) - 1;
     const bStart = (marks[b] as number) + 1;
     const bEnd = (marks[b + 1] as number) - 1;
-    if (hasBackslash(bytes, aStart, aEnd) || hasBackslash(bytes, bStart, bEnd)) {
-      const [left, right] = [unescaped(bytes, aStart, aEnd), unescaped(bytes, bStart, bEnd)];
-      return compareBytes(left, 0, left.length, right, 0, right.length);
-    }
-    return compareBytes(bytes, aStart, aEnd, bytes, bStart, bEnd);
+    return compareEscaped(bytes, aStart, aEnd, bStart, bEnd);
   }
 
   /** Puts the members written from `start` on into the order of their names, and their marks with them. */
@@ -205,17 +192,6 @@ export class PayloadText {
       }
     }
   }
-}
-
-function hasBackslash(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if (bytes[at] === BACKSLASH) return true;
-  return false;
-}
-
-/** UTF-8 bytes of a canonical string's content. */
-function unescaped(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const text = new TextDecoder().decode(bytes.subarray(start - 1, end + 1));
-  return new TextEncoder().encode(JSON.parse(text) as string);
 }
 
 function nameText(name: string): Uint8Array {

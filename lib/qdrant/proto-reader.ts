@@ -136,6 +136,8 @@ export class ProtoReader {
 }
 
 /** Bytes that are not the message they should be. */
-export function malformed(): ToolError {
-  return new ToolError('qdrant', 'Cannot read an answer of Qdrant over gRPC: its bytes are malformed.');
+export function malformed(cause?: unknown): ToolError {
+  return new ToolError('qdrant', 'Cannot read an answer of Qdrant over gRPC: its bytes are malformed.', {
+    cause,
+  });
 }

@@ -1,5 +1,7 @@
 import { messageOf, type Remedy, ToolError } from '../errors.ts';
 import { parseRetryAfter } from '../retry.ts';
+import { refusal } from './rest-refusals.ts';
+import type { PointSet } from './transport.ts';
 
 /** What an error says of the request it belongs to. */
 export interface RequestPurpose {
@@ -7,6 +9,8 @@ export interface RequestPurpose {
   readonly purpose: string;
   /** Whether the caller can ask for fewer points instead. */
   readonly divisible: boolean;
+  /** Of reads of points: which. */
+  readonly points?: PointSet;
 }
 
 /** Characters of a server's own text that an error repeats at most. */
@@ -19,13 +23,16 @@ export function statusError(call: RequestPurpose, url: URL, response: Response, 
   const qdrantText = errorText(body);
   const isHtml = /^\s*</.test(body);
   const said = qdrantText ?? (isHtml ? '' : body.trim());
+  const cause = new HttpStatus(status);
+  const refused = call.points && refusal(call.purpose, call.points, status, said, cause);
+  if (refused !== undefined) return refused;
   const quoted = said === '' ? '' : ` ("${said.replace(/\s+/g, ' ').slice(0, QUOTED)}")`;
   const statusText = response.statusText === '' ? '' : ` ${response.statusText}`;
   // Qdrant answers wrong keys in plain text; HTML comes from something in between.
   const who = isHtml ? `${url.host}, which is not Qdrant itself,` : 'Qdrant';
   const message = `Cannot ${call.purpose}: ${who} answered ${status}${statusText}${quoted}.`;
   return new ToolError('qdrant', message + advice(status, url, qdrantText === undefined), {
-    cause: new HttpStatus(status),
+    cause,
     remedy: remedyFor(status, said, call.divisible),
     retryAfterMs: parseRetryAfter(response.headers.get('retry-after')),
   });

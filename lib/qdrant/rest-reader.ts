@@ -124,21 +124,15 @@ const VECTOR = 4;
 
 /** Which member's name is at the cursor (0: none that is wanted), without a string for the usual spelling. */
 function memberBit(from: JsonCursor): number {
-  from.peek();
-  for (const [bit, text] of MEMBERS) {
-    let i = 0;
-    while (i < text.length && from.bytes[from.at + i] === text[i]) i++;
-    if (i < text.length) continue;
-    from.at += text.length;
-    from.expect(0x3a);
-    return bit;
-  }
-  from.memberName();
-  return 0;
+  for (const [bit, quoted] of MEMBERS) if (from.takeName(quoted)) return bit;
+  const name = from.memberName();
+  return MEMBERS.find(([, quoted]) => JSON.stringify(name) === quoted.toString())?.[0] ?? 0;
 }
 
-const MEMBERS: readonly (readonly [number, Uint8Array])[] = [
-  [ID, new TextEncoder().encode('"id"')],
-  [PAYLOAD, new TextEncoder().encode('"payload"')],
-  [VECTOR, new TextEncoder().encode('"vector"')],
+/** The last one comes with every point under custom sharding. */
+const MEMBERS: readonly (readonly [number, Buffer])[] = [
+  [ID, Buffer.from('"id"')],
+  [PAYLOAD, Buffer.from('"payload"')],
+  [VECTOR, Buffer.from('"vector"')],
+  [0, Buffer.from('"shard_key"')],
 ];

@@ -1,44 +1,55 @@
-import type { Schemas } from '@qdrant/js-client-rest';
-import type { BatchLayout } from '../batch.ts';
 import { ToolError } from '../errors.ts';
-import { isUuid, type PointId } from '../model.ts';
 import { BRISK, PATIENT, retry } from '../retry.ts';
-import { unknownCollection } from './collection-names.ts';
 import { otherProtocolAt } from './probe.ts';
-import { type RestCall, RestClient } from './rest-client.ts';
-import { HttpStatus } from './rest-errors.ts';
+import { answerObject, readResult, type Whole } from './rest-answer.ts';
+import { RestClient } from './rest-client.ts';
+import { describeCollection, type Send, type TimedLater } from './rest-describe.ts';
 import { readIdPage, readRetrieved, readScrolled } from './rest-reader.ts';
-import { shapeOf } from './rest-shape.ts';
-import { deadlineMs, type PageRequest, type Transport, type TransportSettings } from './transport.ts';
+import {
+  collectionPath,
+  countBody,
+  NOTHING_BUT_IDS,
+  pointSelectors,
+  retrieveBody,
+  scrollBody,
+} from './rest-request.ts';
+import {
+  deadlineMs,
+  type PageRequest,
+  type PointSet,
+  pointsName,
+  type Transport,
+  type TransportSettings,
+} from './transport.ts';
 
 /** For the first answer of all, which a server gives without any work. Milliseconds. */
 const GREETING_MS = 10_000;
 
 /**
- * Qdrant over REST. Of the official client only the types are used: its answers go through JSON.parse with a
- * reviver, boxing every float (41 µs of CPU a point of 1,024 dimensions; here 28, receiving included); it takes
- * neither a private CA nor an AbortSignal for a request, and reads only the first character of Retry-After.
+ * Qdrant over REST. The official client is not used: its answers go through JSON.parse with a reviver, boxing
+ * every float (41 µs of CPU a point of 1,024 dimensions; here 28, receiving included); it takes neither a
+ * private CA nor an AbortSignal for a request, and reads only the first character of Retry-After.
  */
 export function restTransport(settings: TransportSettings): Transport {
-  const { url } = settings;
+  const { url, consistency } = settings;
   const client = new RestClient(settings);
   /** Strict mode may allow less than was asked for; describe() finds out. */
   let timeoutSeconds = Math.ceil(settings.timeoutSeconds);
+  /** Collections that were described and have one vector, without a name: a name or two for each described. */
+  const onlyUnnamed = new Set<string>();
 
-  function send<T>(
-    call: Omit<RestCall, 'deadlineMs'> & { readonly deadlineMs?: number },
-    signal: AbortSignal,
-    read: (answer: Uint8Array) => T,
-  ): Promise<T> {
+  const send: Send = (call, signal, read) => {
+    const agreed =
+      call.points === undefined || consistency === undefined ? '' : `&consistency=${consistency}`;
     const timed = {
       deadlineMs: deadlineMs(timeoutSeconds),
       ...call,
-      path: `${call.path}?timeout=${timeoutSeconds}`,
+      path: `${call.path}?timeout=${timeoutSeconds}${agreed}`,
     };
     // A server that never answered is more likely a wrong address than a server in trouble.
     const policy = settings.retryPolicy ?? (client.contacted ? PATIENT : BRISK);
     return retry(() => client.call(timed, signal, read), signal, policy, settings.onRetry);
-  }
+  };
 
   /** The first words with a server: a wrong address is told soon, and what is there instead. */
   async function greet(signal: AbortSignal): Promise<string> {
@@ -56,72 +67,42 @@ export function restTransport(settings: TransportSettings): Transport {
     }
   }
 
-  async function listCollections(signal: AbortSignal): Promise<readonly string[]> {
-    const call = {
-      method: 'GET',
-      path: 'collections',
-      purpose: 'list collections',
-      divisible: false,
-    } as const;
-    const result = await send(call, signal, resultOf<Schemas['CollectionsResponse']>);
-    return result.collections.map(({ name }) => name);
-  }
-
   return {
     protocol: 'rest',
 
-    async describe(collection, signal) {
-      const version = await greet(signal);
-      const purpose = `look up collection \`${collection}\``;
-      const call = { method: 'GET', path: pathOf(collection), purpose, divisible: false } as const;
-      try {
-        const shape = await send(call, signal, (answer) =>
-          shapeOf(collection, version, resultOf<Schemas['CollectionInfo']>(answer)),
-        );
-        timeoutSeconds = Math.min(timeoutSeconds, shape.strictMode.maxTimeoutSeconds ?? timeoutSeconds);
-        return shape;
-      } catch (error) {
-        if (!isUnknownCollection(error)) throw error;
-        throw await unknownCollection(collection, url, error, () => listCollections(signal));
+    async describe(name, signal) {
+      const shape = await describeCollection(send, url, name, await greet(signal), signal);
+      timeoutSeconds = Math.min(timeoutSeconds, shape.strictMode.maxTimeoutSeconds ?? timeoutSeconds);
+      const [first, ...others] = shape.vectors;
+      for (const known of [name, shape.collection]) {
+        if (first?.name === '' && others.length === 0) onlyUnnamed.add(known);
+        else onlyUnnamed.delete(known);
       }
+      return shape;
     },
 
-    async count(collection, signal) {
-      const call = {
-        method: 'POST',
-        path: `${pathOf(collection)}/points/count`,
-        body: '{"exact":true}',
-        purpose: `count collection \`${collection}\``,
-        divisible: false,
-      } as const;
-      return send(call, signal, (answer) => {
-        const { count } = resultOf<Schemas['CountResult']>(answer);
-        if (!Number.isSafeInteger(count) || count < 0) {
-          throw new ToolError('qdrant', 'the answer holds no count');
-        }
-        return count;
-      });
+    async count(points, signal) {
+      const call = read(points, '/count', countBody(points), `count ${pointsName(points)}`);
+      return send({ ...call, divisible: false }, signal, readCount);
     },
 
-    scrollIds(collection, page, signal) {
-      const call = scrollCall(collection, page, `read ids of collection \`${collection}\` ${from(page)}`);
+    async scrollIds(points, page, signal) {
+      const purpose = `read ids of ${pointsName(points)} ${from(page)}`;
+      const call = read(points, '/scroll', scrollBody(points, page, NOTHING_BUT_IDS), purpose);
       return send(call, signal, (answer) => readIdPage(answer, page.limit));
     },
 
-    retrieve(collection, ids, into, signal) {
-      const call = {
-        method: 'POST',
-        path: `${pathOf(collection)}/points`,
-        body: `{"ids":[${ids.map(idText).join()}],${selectors(into.layout)}}`,
-        purpose: `read ${ids.length} points of collection \`${collection}\` from id ${ids[0]}`,
-        divisible: true,
-      } as const;
+    async retrieve(points, ids, into, signal) {
+      const selectors = pointSelectors(into.layout, onlyUnnamed.has(points.collection));
+      const purpose = `read ${ids.length} points of ${pointsName(points)} from id ${ids[0]}`;
+      const call = read(points, '', retrieveBody(points, ids, selectors), purpose);
       return send(call, signal, (answer) => readRetrieved(answer, into, ids.length));
     },
 
-    scroll(collection, page, into, signal) {
-      const purpose = `read points of collection \`${collection}\` ${from(page)}`;
-      const call = scrollCall(collection, page, purpose, into.layout);
+    async scroll(points, page, into, signal) {
+      const selectors = pointSelectors(into.layout, onlyUnnamed.has(points.collection));
+      const purpose = `read points of ${pointsName(points)} ${from(page)}`;
+      const call = read(points, '/scroll', scrollBody(points, page, selectors), purpose);
       return send(call, signal, (answer) => readScrolled(answer, into, page.limit));
     },
 
@@ -129,37 +110,10 @@ export function restTransport(settings: TransportSettings): Transport {
   };
 }
 
-function pathOf(collection: string): string {
-  // A URL swallows segments of one or two dots, even percent-encoded (WHATWG URL, "single-dot URL path segment").
-  if (/^\.\.?$/.test(collection)) {
-    throw new ToolError(
-      'qdrant',
-      `A collection named \`${collection}\` cannot be addressed over REST. Use gRPC: leave out --http.`,
-    );
-  }
-  return `collections/${encodeURIComponent(collection)}`;
-}
-
-function scrollCall(collection: string, page: PageRequest, purpose: string, layout?: BatchLayout) {
-  const offset = page.offset === undefined ? '' : `,"offset":${idText(page.offset)}`;
-  return {
-    method: 'POST',
-    path: `${pathOf(collection)}/points/scroll`,
-    body: `{"limit":${page.limit},${selectors(layout)}${offset}}`,
-    purpose,
-    divisible: true,
-  } as const;
-}
-
-/** Both selectors, always: their defaults differ from what the API's text says. */
-function selectors(layout: BatchLayout | undefined): string {
-  const names = layout?.vectors.map(({ name }) => name) ?? [];
-  const vectors = names.every((name) => name === '') ? names.length > 0 : names;
-  return `"with_payload":${layout !== undefined},"with_vector":${JSON.stringify(vectors)}`;
-}
-
-function idText(id: PointId): string {
-  return isUuid(id) ? `"${id}"` : id;
+/** A read of points: `route` is what follows /points. */
+function read(points: PointSet, route: string, body: string, purpose: string): TimedLater {
+  const path = `${collectionPath(points.collection)}/points${route}`;
+  return { method: 'POST', path, body, purpose, divisible: true, points };
 }
 
 function from(page: PageRequest): string {
@@ -167,39 +121,16 @@ function from(page: PageRequest): string {
 }
 
 function readVersion(answer: Uint8Array): string {
-  const { title, version } = parse(answer) as { title?: unknown; version?: unknown };
+  const { title, version } = answerObject(answer) as { title?: unknown; version?: unknown };
   if (typeof version !== 'string' || !/qdrant/i.test(String(title))) {
     throw new ToolError('qdrant', 'what answers there is not Qdrant. Check QDRANT_URL');
   }
   return version;
 }
 
-/** The `result` of a small answer. */
-function resultOf<T>(answer: Uint8Array): T {
-  const { result } = parse(answer) as { result?: T };
-  if (typeof result !== 'object' || result === null) {
-    throw new ToolError('qdrant', 'the answer has no result');
-  }
-  return result;
-}
-
-/** An object out of a small answer's JSON. */
-function parse(answer: Uint8Array): object {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(answer));
-    if (typeof value === 'object' && value !== null) return value;
-  } catch (error) {
-    throw new ToolError('qdrant', 'the answer is not JSON', { cause: error, remedy: 'again' });
-  }
-  throw new ToolError('qdrant', 'the answer is not a JSON object');
-}
-
-/** Qdrant's own 404, which speaks of the collection, and not that of another server. */
-function isUnknownCollection(error: unknown): boolean {
-  return (
-    error instanceof ToolError &&
-    error.cause instanceof HttpStatus &&
-    error.cause.status === 404 &&
-    /doesn't exist/.test(error.message)
-  );
+function readCount(answer: Uint8Array): number {
+  return readResult(answer, ({ count }: { readonly count?: Whole }) => {
+    if (typeof count === 'number' && Number.isSafeInteger(count) && count >= 0) return count;
+    throw new ToolError('qdrant', 'the answer holds no count');
+  });
 }

@@ -1,7 +1,24 @@
 import type { PointBatch } from '../batch.ts';
-import type { CollectionShape, PointId } from '../model.ts';
+import type { CollectionShape, PointId, ShardKey } from '../model.ts';
 import type { RetryNotice, RetryPolicy } from '../retry.ts';
 import type { Secret } from '../secret.ts';
+
+/** Which points of a collection are meant: all, or those under one shard key, or those that match a filter. */
+export interface PointSet {
+  readonly collection: string;
+  readonly shardKey: ShardKey | undefined;
+  /** Qdrant's filter as the text of a JSON object. */
+  readonly filter: string | undefined;
+}
+
+/** For sentences. */
+export function pointsName({ collection, shardKey }: PointSet): string {
+  const under = shardKey === undefined ? '' : ` under shard key \`${shardKey.text}\``;
+  return `collection \`${collection}\`${under}`;
+}
+
+/** How many replicas must agree on a read: a word of Qdrant's, or their number. */
+export type Consistency = 'all' | 'majority' | 'quorum' | number;
 
 export interface PageRequest {
   /** First id of the page (inclusive; it need not exist), or undefined for the first page. */
@@ -29,12 +46,13 @@ export interface Transport {
   /** Server version and frozen shape; a collection that does not exist is a ToolError that says so. */
   describe(collection: string, signal: AbortSignal): Promise<CollectionShape>;
   /** Exact number of points. */
-  count(collection: string, signal: AbortSignal): Promise<number>;
-  scrollIds(collection: string, page: PageRequest, signal: AbortSignal): Promise<IdPage>;
-  retrieve(collection: string, ids: readonly PointId[], into: PointBatch, signal: AbortSignal): Promise<void>;
+  count(points: PointSet, signal: AbortSignal): Promise<number>;
+  scrollIds(points: PointSet, page: PageRequest, signal: AbortSignal): Promise<IdPage>;
+  /** Looks for the ids under the set's shard key; its filter does not count. */
+  retrieve(points: PointSet, ids: readonly PointId[], into: PointBatch, signal: AbortSignal): Promise<void>;
   /** Appends a page with payloads and vectors and returns the next page's offset, undefined after the last. */
   scroll(
-    collection: string,
+    points: PointSet,
     page: PageRequest,
     into: PointBatch,
     signal: AbortSignal,
@@ -50,6 +68,8 @@ export interface TransportSettings {
   readonly caCertificate: string | undefined;
   /** Seconds that the server is given for one request; our own deadline is a little later. */
   readonly timeoutSeconds: number;
+  /** Of every read; undefined is the server's own choice. */
+  readonly consistency?: Consistency | undefined;
   readonly retryPolicy?: RetryPolicy;
   readonly onRetry?: (notice: RetryNotice) => void;
 }

@@ -9,13 +9,18 @@ export interface Format<Unit extends EncodedUnit = EncodedUnit> {
   readonly layout: BatchLayout;
   /**
    * How many ids the unit with this number (from 0) takes: fixed by the format, the schema and the size of the
-   * collection's first payloads, never by batch sizes, workers or transport.
+   * collection's first points, never by batch sizes, workers or transport.
    */
   unitRows(unit: number): number;
-  /** Copies out of the batch all that it needs before it resolves; the batch may then be filled again. */
+  /**
+   * Copies out of the batch all that it needs before it resolves; the batch may then be filled again. Rejects
+   * with a ToolError 'format' that names the first id that the schema cannot hold.
+   */
   encode(batch: PointBatch): Promise<Unit>;
   /** Lays units, in order, into the bytes of one file. Chunks follow the rules of storage.ts's ByteStream. */
   assemble(units: AsyncIterable<Unit>): AsyncGenerator<Uint8Array<ArrayBuffer>, FileSummary>;
+  /** Most rows of units that were taken and are not in the file's bytes yet, where points take so many bytes. */
+  rowsHeld(pointBytes: number): number;
   /** For people, e.g. `parquet-med, row groups of 10,000, zstd`. */
   readonly description: string;
   /** About how large a file of so many points is, which take `pointBytes` bytes each in memory. */
@@ -27,8 +32,31 @@ export interface EncodedUnit {
   readonly rowCount: number;
 }
 
+/** Bytes a point takes on average, from a look at the collection's first ones; 0 in an empty collection. */
+export interface PointSample {
+  /** Of its payload's canonical text. */
+  readonly payloadBytes: number;
+  /** Of its multivectors and sparse vectors, whose sizes the collection does not say. */
+  readonly raggedVectorBytes: number;
+}
+
 /** What a finished file holds. */
 export interface FileSummary {
   readonly rows: number;
   readonly rowGroups: number;
+  /** Rows without the vector, by vector column of the file. */
+  readonly emptyVectors: Readonly<Record<string, number>>;
+  /** Of schemas whose rows have keys that are not the points' own by definition; else undefined. */
+  readonly keys: KeySummary | undefined;
+  /** What readers should know, a sentence each: what the schema left out, which values it changed. */
+  readonly notes: readonly string[];
+}
+
+export interface KeySummary {
+  /** Rows whose key came from the payload. */
+  readonly fromPayload: number;
+  /** Rows whose key another row before them has. */
+  readonly duplicates: number;
+  /** Whether `duplicates` was counted, or estimated from a sample of the keys. */
+  readonly exact: boolean;
 }

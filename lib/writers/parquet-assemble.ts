@@ -1,19 +1,29 @@
 import { freeNow } from '../free-now.ts';
-import type { FileSummary } from './format.ts';
-import { type ColumnSpec, FooterWriter, type PageLocation } from './parquet-footer.ts';
-import type { ColumnPages, EncodedPage, ParquetUnit } from './parquet-page.ts';
+import type { ColumnSpec } from './parquet-columns.ts';
+import { FooterWriter, type PageLocation } from './parquet-footer.ts';
+import type { EncodedPage, ParquetUnit } from './parquet-page.ts';
+import { type Leaf, leavesOf } from './parquet-schema.ts';
+import { type ColumnStatistics, joinStatistics } from './parquet-statistics.ts';
 
 const MAGIC = new Uint8Array([0x50, 0x41, 0x52, 0x31]);
 
 /**
- * Bytes, before compression, of the columns that wait in memory until their row group ends. All but the last
- * column do, which goes straight to the file: the chunks of a row group may lie in any order. Large payloads
- * therefore close a row group early.
+ * Bytes of a row group before compression: its pages wait in memory until it is whole, so that its column chunks
+ * lie in the schema's order. The format allows any order, but readers rely on this one: Spark takes a row group
+ * for one of the split that holds the middle of it, counted from the first column's chunk
+ * (parquet-java, ParquetMetadataConverter.filterFileMetaDataByMidpoint), and would lose groups whose first chunk
+ * lies behind the others. Large vectors or payloads therefore close a row group early. Uncompressed pages lie in
+ * pooled buffers, usually a sixteenth larger, at most twice as large.
  */
-const WAITING_BYTES = 64 * 1024 * 1024;
+const ROW_GROUP_BYTES = 80 * 1024 * 1024;
 
-/** A row group holds at most this many bytes before compression, for its readers' sake. */
-const ROW_GROUP_BYTES = 512 * 1024 * 1024;
+/** What a waiting page takes beside its bytes: a file of many columns has many small ones. */
+const PAGE_OBJECT_BYTES = 512;
+
+/** Most rows that wait for their row group to become whole, of so many bytes each. */
+export function mostWaitingRows(rowGroupRows: number, rowBytes: number): number {
+  return Math.min(rowGroupRows, Math.ceil(ROW_GROUP_BYTES / rowBytes));
+}
 
 export interface AssembleOptions {
   readonly columns: readonly ColumnSpec[];
@@ -25,6 +35,12 @@ export interface AssembleOptions {
   readonly release: (buffer: Uint8Array<ArrayBuffer>) => void;
 }
 
+/** What was laid into a file. */
+export interface Laid {
+  readonly rows: number;
+  readonly rowGroups: number;
+}
+
 /**
  * Lays units into one Parquet file. A chunk is taken when the next one is asked for; its buffer is then used
  * again. Where row groups end depends on the rows' contents alone.
@@ -32,24 +48,22 @@ export interface AssembleOptions {
 export async function* assembleParquet(
   units: AsyncIterable<ParquetUnit>,
   options: AssembleOptions,
-): AsyncGenerator<Uint8Array<ArrayBuffer>, FileSummary> {
+): AsyncGenerator<Uint8Array<ArrayBuffer>, Laid> {
+  const leaves = options.columns.flatMap(leavesOf);
   const footer = new FooterWriter(options.codec);
   let offset = MAGIC.length;
-  let group = new RowGroup(options.columns);
+  let group = new RowGroup(leaves);
   yield MAGIC;
   for await (const unit of units) {
-    if (unit.rowCount === 0) continue;
-    if (group.isFullFor(unit, options.rowGroupRows)) {
-      yield* closeGroup();
-    }
-    for (const page of group.take(unit)) yield* emit(page, group.columns.length - 1);
+    if (group.isFullFor(unit, options.rowGroupRows)) yield* closeGroup();
+    group.take(unit);
   }
   if (group.rows > 0) yield* closeGroup();
   yield footer.finish(options.columns, options.createdBy, options.keyValues);
   return { rows: footer.rowCount, rowGroups: footer.rowGroupCount };
 
-  async function* emit(page: EncodedPage, column: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    group.note(column, page, offset);
+  async function* emit(page: EncodedPage, leaf: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    group.note(leaf, page, offset);
     offset += page.header.length + page.body.length;
     yield page.header;
     yield page.body;
@@ -58,75 +72,65 @@ export async function* assembleParquet(
   }
 
   async function* closeGroup(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    for (const [column, pages] of group.waiting.entries()) {
-      for (const page of pages) yield* emit(page, column);
+    for (const [leaf, pages] of group.waiting.entries()) {
+      for (const page of pages) yield* emit(page, leaf);
     }
-    const indexes = footer.add(group.columns, group.rows, offset);
+    const indexes = footer.add(group.chunks, group.rows, offset);
     offset += indexes.length;
     if (indexes.length > 0) yield indexes;
-    group = new RowGroup(options.columns);
+    group = new RowGroup(leaves);
   }
 }
 
 interface GrowingChunk {
-  readonly column: ColumnSpec;
+  readonly leaf: Leaf;
   readonly pages: PageLocation[];
   rows: number;
   valueCount: number;
   uncompressedBytes: number;
-  min: Uint8Array | undefined;
-  max: Uint8Array | undefined;
+  statistics: ColumnStatistics | undefined;
 }
 
 /** The row group that is being laid. */
 class RowGroup {
-  readonly columns: readonly GrowingChunk[];
-  /** Pages of all columns but the last. */
-  readonly waiting: EncodedPage[][];
+  /** One a leaf, as all lists of leaves here. */
+  readonly chunks: readonly GrowingChunk[];
+  readonly waiting: readonly EncodedPage[][];
   rows = 0;
-  #waitingBytes = 0;
   #bytes = 0;
 
-  constructor(columns: readonly ColumnSpec[]) {
-    this.columns = columns.map((column) => ({
-      column,
+  constructor(leaves: readonly Leaf[]) {
+    this.chunks = leaves.map((leaf) => ({
+      leaf,
       pages: [],
       rows: 0,
       valueCount: 0,
       uncompressedBytes: 0,
-      min: undefined,
-      max: undefined,
+      statistics: undefined,
     }));
-    this.waiting = columns.slice(0, -1).map(() => []);
+    this.waiting = leaves.map(() => []);
   }
 
   isFullFor(unit: ParquetUnit, rowGroupRows: number): boolean {
     if (this.rows === 0) return false;
-    return (
-      this.rows + unit.rowCount > rowGroupRows ||
-      this.#waitingBytes + bytesOf(unit.columns.slice(0, -1)) > WAITING_BYTES ||
-      this.#bytes + bytesOf(unit.columns) > ROW_GROUP_BYTES
-    );
+    return this.rows + unit.rowCount > rowGroupRows || this.#bytes + bytesOf(unit) > ROW_GROUP_BYTES;
   }
 
-  /** Takes a unit in and returns the pages that can be written at once: those of the last column. */
-  take(unit: ParquetUnit): readonly EncodedPage[] {
+  take(unit: ParquetUnit): void {
     this.rows += unit.rowCount;
-    this.#bytes += bytesOf(unit.columns);
-    this.#waitingBytes += bytesOf(unit.columns.slice(0, -1));
-    for (const [index, { min, max }] of unit.columns.entries()) {
-      const chunk = this.columns[index] as GrowingChunk;
-      if (min !== undefined && (chunk.min === undefined || Buffer.compare(min, chunk.min) < 0))
-        chunk.min = min;
-      if (max !== undefined && (chunk.max === undefined || Buffer.compare(max, chunk.max) > 0))
-        chunk.max = max;
+    this.#bytes += bytesOf(unit);
+    for (const [leaf, { pages, statistics }] of unit.columns.entries()) {
+      const chunk = this.chunks[leaf] as GrowingChunk;
+      if (statistics !== undefined) {
+        chunk.statistics =
+          chunk.statistics === undefined ? statistics : joinStatistics(chunk.statistics, statistics);
+      }
+      (this.waiting[leaf] as EncodedPage[]).push(...pages);
     }
-    for (const [index, pages] of this.waiting.entries()) pages.push(...(unit.columns[index]?.pages ?? []));
-    return unit.columns.at(-1)?.pages ?? [];
   }
 
-  note(column: number, page: EncodedPage, offset: number): void {
-    const chunk = this.columns[column] as GrowingChunk;
+  note(leaf: number, page: EncodedPage, offset: number): void {
+    const chunk = this.chunks[leaf] as GrowingChunk;
     const bytes = page.header.length + page.body.length;
     chunk.pages.push({ offset, bytes, firstRow: chunk.rows });
     chunk.rows += page.rowCount;
@@ -135,8 +139,10 @@ class RowGroup {
   }
 }
 
-function bytesOf(columns: readonly ColumnPages[]): number {
+function bytesOf({ columns }: ParquetUnit): number {
   let sum = 0;
-  for (const { pages } of columns) for (const page of pages) sum += page.uncompressedBytes;
+  for (const { pages } of columns) {
+    for (const page of pages) sum += page.uncompressedBytes + PAGE_OBJECT_BYTES;
+  }
   return sum;
 }

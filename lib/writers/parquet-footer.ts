@@ -2,28 +2,21 @@ import type { SchemaElement } from 'hyparquet';
 import { ByteWriter } from 'hyparquet-writer/src/bytewriter.js';
 import { serializeTCompactProtocol } from 'hyparquet-writer/src/thrift.js';
 import { unconvertStatistics } from 'hyparquet-writer/src/unconvert.js';
+import type { ColumnSpec } from './parquet-columns.ts';
+import { type Leaf, leavesOf, schemaElements } from './parquet-schema.ts';
+import type { ColumnStatistics } from './parquet-statistics.ts';
 
 /*
  * The footer's structures (parquet-format, parquet.thrift), kept as serialized bytes: a row group takes about
- * 400 bytes here, where objects would take kilobytes. It is the one thing that grows with the file, as the
- * format wants it: 4 MB for 100 million points in row groups of 10,000.
+ * 130 bytes a leaf column here, where objects would take kilobytes. It is the one thing that grows with the file,
+ * as the format wants it: 4 MB for 100 million points of three columns in row groups of 10,000.
  */
 
-/** Enumerations of parquet.thrift. */
-const TYPE = { FLOAT: 4, BYTE_ARRAY: 6 } as const;
-const REPETITION = { REQUIRED: 0, OPTIONAL: 1, REPEATED: 2 } as const;
-const ENCODING = { PLAIN: 0, RLE: 3, BYTE_STREAM_SPLIT: 9 } as const;
-const CONVERTED = { UTF8: 0, LIST: 3 } as const;
-/** LogicalType is a union: the number of the field that is set. */
-const LOGICAL_STRING = { field_1: {} };
-const LOGICAL_LIST = { field_3: {} };
 /** Thrift's compact protocol: type of a struct, and the field header of a list one field further on. */
 const STRUCT = 12;
 const NEXT_FIELD_LIST = 0x19;
-
-export type ColumnSpec =
-  | { readonly kind: 'text'; readonly name: string; readonly bounds: boolean }
-  | { readonly kind: 'vector'; readonly name: string; readonly encoding: 'PLAIN' | 'BYTE_STREAM_SPLIT' };
+/** A field header's upper half says how far it is on from the field before. */
+const FIELD_DELTA = 0x10;
 
 /** Where one page of a column chunk lies. */
 export interface PageLocation {
@@ -35,13 +28,12 @@ export interface PageLocation {
 }
 
 export interface ColumnChunk {
-  readonly column: ColumnSpec;
+  readonly leaf: Leaf;
   readonly pages: readonly PageLocation[];
   readonly valueCount: number;
   readonly uncompressedBytes: number;
-  /** Least and greatest text, for columns that keep them. */
-  readonly min?: Uint8Array | undefined;
-  readonly max?: Uint8Array | undefined;
+  /** Of text columns; vectors keep none. */
+  readonly statistics: ColumnStatistics | undefined;
 }
 
 /** Collects what the footer needs, row group by row group. */
@@ -103,13 +95,16 @@ export class FooterWriter {
     appendListHeader(writer, this.#count);
     writer.appendBytes(this.#rowGroups.getBytes());
     const rest = struct({
-      field_5: keyValues.map(({ key, value }) => ({ field_1: key, field_2: value })),
+      field_5:
+        keyValues.length === 0
+          ? undefined
+          : keyValues.map(({ key, value }) => ({ field_1: key, field_2: value })),
       field_6: createdBy,
       // TYPE_ORDER for every leaf: bytes compare unsigned, as `min` and `max` here do.
-      field_7: columns.map(() => ({ field_1: {} })),
+      field_7: columns.flatMap(leavesOf).map(() => ({ field_1: {} })),
     });
-    // Field headers say how far on from the last field they are: field 5 comes after field 4, not after 0.
-    rest[0] = NEXT_FIELD_LIST;
+    // Its first field comes after field 4, not after 0.
+    rest[0] = (rest[0] as number) - 4 * FIELD_DELTA;
     writer.appendBytes(rest);
     writer.appendUint32(writer.offset);
     writer.appendUint32(0x31524150); // PAR1
@@ -117,18 +112,16 @@ export class FooterWriter {
   }
 
   #metaData(chunk: ColumnChunk) {
-    const { column } = chunk;
-    const vector = column.kind === 'vector';
     return {
-      field_1: vector ? TYPE.FLOAT : TYPE.BYTE_ARRAY,
-      field_2: [vector ? ENCODING[column.encoding] : ENCODING.PLAIN, ENCODING.RLE],
-      field_3: vector ? [column.name, 'list', 'element'] : [column.name],
+      field_1: chunk.leaf.type,
+      field_2: chunk.leaf.encodings,
+      field_3: chunk.leaf.path,
       field_4: this.#codec,
       field_5: BigInt(chunk.valueCount),
       field_6: BigInt(chunk.uncompressedBytes),
       field_7: BigInt(chunkBytes(chunk)),
       field_9: BigInt(chunk.pages[0]?.offset ?? 0),
-      field_12: chunk.min === undefined ? undefined : statistics(chunk.min, chunk.max as Uint8Array),
+      field_12: chunk.statistics === undefined ? undefined : statistics(chunk.statistics),
     };
   }
 }
@@ -151,41 +144,11 @@ function offsetIndex(writer: ByteWriter, pages: readonly PageLocation[], base: n
   return { field_4: BigInt(base + start), field_5: writer.offset - start };
 }
 
-/** Bounds of a text column; long ones are cut as the format allows, the maximum rounded up. */
-function statistics(min: Uint8Array, max: Uint8Array) {
+/** Of a text column: long bounds are cut as the format allows, the maximum rounded up. */
+function statistics({ min, max, nullCount }: ColumnStatistics) {
   const element: SchemaElement = { name: '', type: 'BYTE_ARRAY', converted_type: 'UTF8' };
-  return unconvertStatistics({ min_value: min, max_value: max, null_count: 0n }, element);
-}
-
-function schemaElements(columns: readonly ColumnSpec[]) {
-  const root = { field_4: 'schema', field_5: columns.length };
-  return [root, ...columns.flatMap(columnElements)];
-}
-
-/** LogicalTypes.md, "Lists": the standard three levels. */
-function columnElements(column: ColumnSpec): readonly Record<`field_${number}`, unknown>[] {
-  if (column.kind === 'text') {
-    return [
-      {
-        field_1: TYPE.BYTE_ARRAY,
-        field_3: REPETITION.OPTIONAL,
-        field_4: column.name,
-        field_6: CONVERTED.UTF8,
-        field_10: LOGICAL_STRING,
-      },
-    ];
-  }
-  return [
-    {
-      field_3: REPETITION.OPTIONAL,
-      field_4: column.name,
-      field_5: 1,
-      field_6: CONVERTED.LIST,
-      field_10: LOGICAL_LIST,
-    },
-    { field_3: REPETITION.REPEATED, field_4: 'list', field_5: 1 },
-    { field_1: TYPE.FLOAT, field_3: REPETITION.OPTIONAL, field_4: 'element' },
-  ];
+  const bounds = min === undefined || max === undefined ? {} : { min_value: min, max_value: max };
+  return unconvertStatistics({ ...bounds, null_count: BigInt(nullCount) }, element);
 }
 
 function struct(fields: Record<`field_${number}`, unknown>): Uint8Array<ArrayBuffer> {

@@ -1,71 +1,153 @@
 /*
  * Repetition and definition levels as runs of the RLE/bit-packing hybrid (parquet-format, Encodings.md, "Run
  * Length Encoding / Bit-Packing Hybrid (RLE = 3)"), each behind its length as data pages of version 1 want it.
- * A run is varint(length << 1) and then the value in one byte: our levels are below 256.
+ * A run is varint(length << 1) and then the value in ceil(bit width / 8) bytes: one, as our levels are below 8.
  */
 
 /** A varint of 32 bits at most takes this many bytes. */
 const MAX_VARINT_BYTES = 5;
 const RUN_BYTES = MAX_VARINT_BYTES + 1;
+/** Bytes of a run of one. */
+const SINGLE_RUN_BYTES = 2;
 const LENGTH_BYTES = 4;
 
-/** Most bytes that the levels of `rows` rows take: one length a kind of level, up to two runs a row each. */
-export function levelsBound(rows: number): number {
-  return 2 * LENGTH_BYTES + rows * 3 * RUN_BYTES;
+/** A range of rows: [from, to). */
+export interface RowRange {
+  readonly from: number;
+  readonly to: number;
 }
 
-/** Levels of `rows` values that are all there, in an optional flat column; returns the offset behind them. */
-export function writeFlatLevels(out: Uint8Array, start: number, rows: number): number {
-  const at = writeRun(out, start + LENGTH_BYTES, rows, 1);
+export interface WrittenLevels {
+  /** The offset behind the levels. */
+  readonly end: number;
+  /** Entries of the leaf column: a NULL row and an empty list count as one. */
+  readonly entries: number;
+}
+
+/** Most bytes that flat levels of so many rows take: each row may be a run of its own. */
+export function flatLevelsBound(rows: number): number {
+  return LENGTH_BYTES + rows * RUN_BYTES;
+}
+
+/**
+ * Levels of an optional flat column: 1 where a row has its value, 0 where it is NULL; no row is without
+ * `present`. Returns the offset behind them.
+ */
+export function writeFlatLevels(
+  out: Uint8Array,
+  start: number,
+  present: Uint8Array | undefined,
+  { from, to }: RowRange,
+): number {
+  let at = start + LENGTH_BYTES;
+  if (present === undefined) at = writeRun(out, at, to - from, 1);
+  else {
+    for (let row = from; row < to; ) {
+      const level = present[row] === 0 ? 0 : 1;
+      let end = row + 1;
+      while (end < to && (present[end] === 0 ? 0 : 1) === level) end++;
+      at = writeRun(out, at, end - row, level);
+      row = end;
+    }
+  }
   writeLength(out, start, at);
   return at;
 }
 
-export interface ListLevels {
-  /** The offset behind the levels. */
-  readonly end: number;
-  /** Entries of the leaf column, a missing list counting as one. */
-  readonly values: number;
+/** What the levels of a list column say: which rows have a list, how long it is and how deep its values lie. */
+export interface ListRows {
+  /** 1 where the row has a list, 0 where it is NULL. */
+  readonly present: Uint8Array;
+  /** Values in the list of a row that has one, those of its inner lists together. */
+  readonly valuesIn: (row: number) => number;
+  /** Values in each inner list of a list of lists; 1 where values are not nested further. */
+  readonly innerSize: number;
+  /** Definition levels of an empty list and of a value; that of a NULL row is 0. */
+  readonly emptyLevel: number;
+  readonly valueLevel: number;
 }
 
-/**
- * Levels of lists of `size` elements each, for the rows [from, to) of `present`, in the standard three-level
- * list with optional list and optional element: a row without a list has definition level 0, an element 3.
- */
+/** Most bytes that the levels of these rows take, when they have so many values. */
+export function listLevelsBound({ from, to }: RowRange, values: number, innerSize: number): number {
+  const rows = to - from;
+  // A row begins with a run, and its values are a run each of repetition and definition levels.
+  const lists = 2 * LENGTH_BYTES + rows * (SINGLE_RUN_BYTES + 2 * RUN_BYTES);
+  return innerSize === 1
+    ? lists
+    : lists + (values / innerSize) * (SINGLE_RUN_BYTES + runBytes(innerSize - 1));
+}
+
+/** Levels of lists, or lists of lists, whose inner elements are optional and never NULL. */
 export function writeListLevels(
   out: Uint8Array,
   start: number,
-  present: Uint8Array,
-  from: number,
-  to: number,
-  size: number,
-): ListLevels {
-  let at = start + LENGTH_BYTES;
-  for (let row = from; row < to; row++) {
-    at = writeRun(out, at, 1, 0);
-    if (present[row] === 1 && size > 1) at = writeRun(out, at, size - 1, 1);
-  }
-  writeLength(out, start, at);
+  rows: ListRows,
+  range: RowRange,
+): WrittenLevels {
+  return writeDefinitions(out, writeRepetitions(out, start, rows, range), rows, range);
+}
 
-  const definitionsAt = at;
-  let values = 0;
-  at += LENGTH_BYTES;
-  for (let row = from; row < to; ) {
-    const same = present[row];
-    let end = row + 1;
-    while (end < to && present[end] === same) end++;
-    const run = same === 1 ? (end - row) * size : end - row;
-    at = writeRun(out, at, run, same === 1 ? 3 : 0);
-    values += run;
-    row = end;
+/** 0 where a row begins, 1 where an inner list or a value of a plain list does, 2 for the rest of an inner list. */
+function writeRepetitions(out: Uint8Array, start: number, rows: ListRows, { from, to }: RowRange): number {
+  const { present, valuesIn, innerSize } = rows;
+  let at = start + LENGTH_BYTES;
+  let zeros = 0;
+  for (let row = from; row < to; row++) {
+    const values = present[row] === 1 ? valuesIn(row) : 0;
+    zeros++;
+    if (values < 2) continue;
+    at = writeRun(out, at, zeros, 0);
+    zeros = 0;
+    if (innerSize === 1) at = writeRun(out, at, values - 1, 1);
+    else {
+      at = writeRun(out, at, innerSize - 1, 2);
+      for (let value = innerSize; value < values; value += innerSize) {
+        at = writeRun(out, at, 1, 1);
+        at = writeRun(out, at, innerSize - 1, 2);
+      }
+    }
   }
-  writeLength(out, definitionsAt, at);
-  return { end: at, values };
+  if (zeros > 0) at = writeRun(out, at, zeros, 0);
+  writeLength(out, start, at);
+  return at;
+}
+
+/** A level for each value, and one for each NULL row and empty list. */
+function writeDefinitions(
+  out: Uint8Array,
+  start: number,
+  { present, valuesIn, emptyLevel, valueLevel }: ListRows,
+  { from, to }: RowRange,
+): WrittenLevels {
+  let at = start + LENGTH_BYTES;
+  let entries = 0;
+  let level = 0;
+  let run = 0;
+  for (let row = from; row < to; row++) {
+    const values = present[row] === 1 ? valuesIn(row) : 0;
+    const rowLevel = present[row] !== 1 ? 0 : values === 0 ? emptyLevel : valueLevel;
+    if (rowLevel !== level && run > 0) {
+      at = writeRun(out, at, run, level);
+      run = 0;
+    }
+    level = rowLevel;
+    run += Math.max(1, values);
+    entries += Math.max(1, values);
+  }
+  if (run > 0) at = writeRun(out, at, run, level);
+  writeLength(out, start, at);
+  return { end: at, entries };
+}
+
+function runBytes(length: number): number {
+  let bytes = SINGLE_RUN_BYTES;
+  for (let header = length << 1; header >= 0x80; header >>>= 7) bytes++;
+  return bytes;
 }
 
 function writeRun(out: Uint8Array, start: number, length: number, value: number): number {
   let at = start;
-  // Runs are shorter than 2^28, so the shift stays within 32 bits.
+  // A page has less than 2^29 values of four bytes, so the shift stays within 32 bits.
   let header = length << 1;
   while (header >= 0x80) {
     out[at++] = (header & 0x7f) | 0x80;

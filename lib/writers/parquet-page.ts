@@ -1,36 +1,41 @@
 import { ByteWriter } from 'hyparquet-writer/src/bytewriter.js';
 import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
-import type { DenseColumn } from '../batch.ts';
+import { ToolError } from '../errors.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { type Compression, compress } from './compress.ts';
 import type { EncodedUnit } from './format.ts';
-import { levelsBound, writeFlatLevels, writeListLevels } from './parquet-levels.ts';
+import type { RowRange } from './parquet-levels.ts';
+import type { ColumnStatistics } from './parquet-statistics.ts';
 
+/** How floats are written. */
 export type VectorEncoding = 'plain' | 'byte-stream-split';
 
-/** One data page (version 1) of one column, ready to be laid into the file. */
+/** One data page (version 1) of one leaf column, ready to be laid into the file. */
 export interface EncodedPage {
   readonly rowCount: number;
   /** Entries of the leaf column, NULLs included. */
   readonly valueCount: number;
   readonly header: Uint8Array<ArrayBuffer>;
   readonly body: Uint8Array<ArrayBuffer>;
-  /** The pooled buffer that `body` lies in, to be released once the body was written. */
+  /**
+   * The pooled buffer that `body` lies in, to be released once the body was written: at most twice as large as the
+   * body.
+   */
   readonly pooled: Uint8Array<ArrayBuffer> | undefined;
   /** Header and body before compression. */
   readonly uncompressedBytes: number;
 }
 
-/** One unit's pages: a list a column, in the schema's order. */
+/** One unit's pages: those of each leaf column, in the schema's order. */
 export interface ParquetUnit extends EncodedUnit {
   readonly columns: readonly ColumnPages[];
 }
 
+/** All pages of one leaf column of a unit. */
 export interface ColumnPages {
   readonly pages: readonly EncodedPage[];
-  /** Least and greatest text by bytes, for columns that keep them. */
-  readonly min?: Uint8Array;
-  readonly max?: Uint8Array;
+  /** Of text columns; vectors keep none. */
+  readonly statistics?: ColumnStatistics;
 }
 
 export interface PageOptions {
@@ -39,7 +44,7 @@ export interface PageOptions {
 }
 
 /** A page body in a pooled buffer, before compression. */
-interface RawPage {
+export interface RawPage {
   readonly buffer: Uint8Array<ArrayBuffer>;
   readonly length: number;
   readonly rowCount: number;
@@ -47,107 +52,61 @@ interface RawPage {
   readonly encoding: 'PLAIN' | 'BYTE_STREAM_SPLIT';
 }
 
-/** Texts of rows [from, to), row i being bytes[starts(i) .. ends(i)). */
-export interface TextRows {
-  readonly bytes: (row: number) => Uint8Array;
-  readonly start: (row: number) => number;
-  readonly end: (row: number) => number;
-}
+/** Pages of about this size keep readers' memory low. */
+export const PAGE_BYTES = 1024 * 1024;
 
-/** A page of an optional BYTE_ARRAY column without NULLs: each text behind its little-endian length. */
-export function textPage(
-  texts: TextRows,
-  from: number,
-  to: number,
-  textBytes: number,
-  options: PageOptions,
-): Promise<EncodedPage> {
-  const rows = to - from;
-  const buffer = options.pool.take(levelsBound(1) + rows * 4 + textBytes);
-  let at = writeFlatLevels(buffer, 0, rows);
-  for (let row = from; row < to; row++) {
-    const source = texts.bytes(row);
-    const start = texts.start(row);
-    const end = texts.end(row);
-    const length = end - start;
-    buffer[at++] = length;
-    buffer[at++] = length >>> 8;
-    buffer[at++] = length >>> 16;
-    buffer[at++] = length >>> 24;
-    buffer.set(source.subarray(start, end), at);
-    at += length;
+/** Page sizes are i32 in parquet.thrift, in the offset index with the page's header, which takes less than 1 KiB. */
+const MOST_PAGE_BYTES = 2 ** 31 - 1 - 1024;
+
+/**
+ * Cuts rows into pages of about PAGE_BYTES at row ends; a row that is larger by itself has a page of its own.
+ * `end` says where a row's bytes end, counted from the first row's.
+ */
+export function pageRanges(rows: number, end: (row: number) => number): readonly RowRange[] {
+  const ranges: RowRange[] = [];
+  for (let from = 0; from < rows; ) {
+    const start = from === 0 ? 0 : end(from - 1);
+    let to = from + 1;
+    while (to < rows && end(to) - start <= PAGE_BYTES) to++;
+    ranges.push({ from, to });
+    from = to;
   }
-  return finish({ buffer, length: at, rowCount: rows, valueCount: rows, encoding: 'PLAIN' }, options);
+  return ranges;
 }
 
-/** A page of LIST<FLOAT> for rows [from, to): levels as runs, floats copied as they are. */
-export function vectorPage(
-  column: DenseColumn,
-  from: number,
-  to: number,
-  encoding: VectorEncoding,
-  options: PageOptions,
-): Promise<EncodedPage> {
-  const { size } = column.spec;
-  const rows = to - from;
-  const buffer = options.pool.take(levelsBound(rows) + rows * size * 4);
-  const levels = writeListLevels(buffer, 0, column.present, from, to, size);
-  const floats = presentFloats(column, from, to);
-  let length = levels.end;
-  if (encoding === 'plain') {
-    for (const run of floats) {
-      buffer.set(run, length);
-      length += run.length;
-    }
-  } else length = writeByteStreamSplit(buffer, length, floats);
-  return finish(
-    {
-      buffer,
-      length,
-      rowCount: rows,
-      valueCount: levels.values,
-      encoding: encoding === 'plain' ? 'PLAIN' : 'BYTE_STREAM_SPLIT',
-    },
-    options,
-  );
+/** A buffer for a page body of at most `bytes` bytes. */
+export function takePage(bytes: number, pool: BufferPool): Uint8Array<ArrayBuffer> {
+  checkPageBytes(bytes);
+  return pool.take(bytes);
 }
 
-/** The bytes of the vectors of rows [from, to) in as few runs as rows without a vector allow. */
-function presentFloats(column: DenseColumn, from: number, to: number): Uint8Array[] {
-  const rowBytes = column.spec.size * 4;
-  const runs: Uint8Array[] = [];
-  for (let row = from; row < to; ) {
-    let end = row;
-    while (end < to && column.present[end] === 1) end++;
-    if (end > row) runs.push(column.bytes.subarray(row * rowBytes, end * rowBytes));
-    row = end + 1;
+/** Compresses a page, gives its buffer back where that is no longer needed, and puts the header before it. */
+export async function finishPage(raw: RawPage, { compression, pool }: PageOptions): Promise<EncodedPage> {
+  // Single bytes behind the end of a buffer are dropped without a word.
+  if (raw.length > raw.buffer.length) {
+    const found = `${raw.length} bytes in a buffer of ${raw.buffer.length}`;
+    throw new ToolError('format', `Cannot write a page of ${found}: its size was foreseen wrongly.`);
   }
-  return runs;
-}
-
-/** All first bytes of the floats, then all second ones… (Encodings.md, "Byte Stream Split"). */
-function writeByteStreamSplit(out: Uint8Array, start: number, runs: readonly Uint8Array[]): number {
-  let total = 0;
-  for (const run of runs) total += run.length;
-  const stream = total / 4;
-  let first = start;
-  for (const run of runs) {
-    for (let at = 0; at < run.length; at += 4, first++) {
-      out[first] = run[at] as number;
-      out[first + stream] = run[at + 1] as number;
-      out[first + 2 * stream] = run[at + 2] as number;
-      out[first + 3 * stream] = run[at + 3] as number;
-    }
-  }
-  return start + total;
-}
-
-async function finish(raw: RawPage, { compression, pool }: PageOptions): Promise<EncodedPage> {
   const whole = raw.buffer.subarray(0, raw.length);
-  if (compression === 'none') return withHeader(raw, whole, raw.buffer);
-  const body = await compress(compression, whole);
+  if (compression !== 'none') {
+    const body = await compress(compression, whole);
+    pool.release(raw.buffer);
+    checkPageBytes(body.length);
+    return withHeader(raw, body, undefined);
+  }
+  // Pages may wait for the end of their row group, and small ones would hold many times their bytes until then.
+  if (raw.buffer.length <= 2 * raw.length) return withHeader(raw, whole, raw.buffer);
+  const body = whole.slice();
   pool.release(raw.buffer);
   return withHeader(raw, body, undefined);
+}
+
+function checkPageBytes(bytes: number): void {
+  if (bytes <= MOST_PAGE_BYTES) return;
+  throw new ToolError(
+    'format',
+    `Cannot write a point's text or vector of ${bytes.toLocaleString('en-US')} bytes to Parquet, whose pages hold less than 2 GiB and a row whole.`,
+  );
 }
 
 function withHeader(

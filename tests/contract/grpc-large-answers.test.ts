@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { PointBatch } from '../../lib/batch.ts';
 import { connectQdrant } from '../../lib/qdrant/connect.ts';
+import { pointsOf } from '../support/point-sets.ts';
 import { startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
 
 const signal = new AbortController().signal;
@@ -22,14 +23,14 @@ describe('grpcTransport()', () => {
         url: new URL(double.grpcUrl),
         apiKey: undefined,
         caCertificate: undefined,
-        timeoutSeconds: 5,
+        timeoutSeconds: 15,
         retryPolicy: { attempts: 1, baseMs: 1, capMs: 1 },
       });
       try {
         const { vectors } = await transport.describe('heavy', signal);
         const read = async () => {
           const batch = new PointBatch({ rows: points, vectors, fields: [] });
-          await transport.scroll('heavy', { offset: undefined, limit: points }, batch, signal);
+          await transport.scroll(pointsOf('heavy'), { offset: undefined, limit: points }, batch, signal);
           return batch;
         };
         for (const batch of await Promise.all(Array.from({ length: inFlight }, read))) {

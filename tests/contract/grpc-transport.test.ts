@@ -1,11 +1,12 @@
 import { afterAll, describe, expect, test } from 'bun:test';
-import { PointBatch } from '../../lib/batch.ts';
+import { PointBatch, type VectorColumn } from '../../lib/batch.ts';
 import { ToolError } from '../../lib/errors.ts';
 import type { VectorSpec } from '../../lib/model.ts';
 import { connectQdrant } from '../../lib/qdrant/connect.ts';
 import type { Transport } from '../../lib/qdrant/transport.ts';
 import type { RetryNotice, RetryPolicy } from '../../lib/retry.ts';
 import { Secret } from '../../lib/secret.ts';
+import { pointsOf } from '../support/point-sets.ts';
 import type { Fault, Faults } from '../support/qdrant-double/fault.ts';
 import type { GeneratedCollection } from '../support/qdrant-double/generated-id.ts';
 import { generatedPoint } from '../support/qdrant-double/generated-point.ts';
@@ -65,10 +66,16 @@ function rowsOf(batch: PointBatch) {
         ? null
         : new TextDecoder().decode(batch.payload.bytes.subarray(starts[row], ends[row])),
     ),
-    vectors: batch.vectors.map(({ spec, values, present }) =>
-      present[row] === 1 ? [...new Uint32Array(values.buffer, row * spec.size * 4, spec.size)] : null,
-    ),
+    vectors: batch.vectors.map((column) => (column.present[row] === 1 ? bitsOf(column, row) : null)),
   }));
+}
+
+function bitsOf(column: VectorColumn, row: number): readonly number[] {
+  const { kind, spec, values } = column;
+  const start = kind === 'dense' ? row * spec.size : row === 0 ? 0 : (column.ends[row - 1] as number);
+  const end = kind === 'dense' ? start + spec.size : (column.ends[row] as number);
+  const bits = [...new Uint32Array(values.buffer, start * 4, end - start)];
+  return kind === 'sparse' ? [...column.indices.subarray(start, end), ...bits] : bits;
 }
 
 function batchFor(vectors: readonly VectorSpec[], rows = 200): PointBatch {
@@ -88,12 +95,16 @@ const COLLECTIONS = [
   'plain',
   'cosine',
   'named',
+  'sparse_only',
+  'multi',
   'quantized',
   'three shards',
   'empty',
   'ünï #1% &co',
   'plain-alias',
 ];
+
+type Three = [PointBatch, PointBatch, PointBatch];
 
 for (const version of VERSIONS) {
   describe(`grpcTransport() against ${version}`, () => {
@@ -104,17 +115,18 @@ for (const version of VERSIONS) {
         const rest = await connect('rest', restUrl);
         const shape = await grpc.describe(collection, signal);
         expect(shape).toEqual(await rest.describe(collection, signal));
-        expect(await grpc.count(collection, signal)).toBe(await rest.count(collection, signal));
+        expect(await grpc.count(pointsOf(collection), signal)).toBe(
+          await rest.count(pointsOf(collection), signal),
+        );
 
         const page = { offset: undefined, limit: 200 };
-        const ids = await grpc.scrollIds(collection, page, signal);
-        expect(ids).toEqual(await rest.scrollIds(collection, page, signal));
+        const ids = await grpc.scrollIds(pointsOf(collection), page, signal);
+        expect(ids).toEqual(await rest.scrollIds(pointsOf(collection), page, signal));
 
-        const dense = shape.vectors.filter(({ kind }) => kind === 'dense');
-        const [scrolled, retrieved, expected] = [batchFor(dense), batchFor(dense), batchFor(dense)];
-        expect(await grpc.scroll(collection, page, scrolled, signal)).toBeUndefined();
-        if (ids.ids.length > 0) await grpc.retrieve(collection, ids.ids, retrieved, signal);
-        await rest.scroll(collection, page, expected, signal);
+        const [scrolled, retrieved, expected] = [0, 1, 2].map(() => batchFor(shape.vectors)) as Three;
+        expect(await grpc.scroll(pointsOf(collection), page, scrolled, signal)).toBeUndefined();
+        if (ids.ids.length > 0) await grpc.retrieve(pointsOf(collection), ids.ids, retrieved, signal);
+        await rest.scroll(pointsOf(collection), page, expected, signal);
         expect(rowsOf(scrolled).map(withoutHuge)).toEqual(rowsOf(expected).map(withoutHuge));
         expect(rowsOf(retrieved)).toEqual(rowsOf(scrolled));
       });
@@ -124,7 +136,7 @@ for (const version of VERSIONS) {
       const { grpcUrl } = await double({ version, recorded: ['standalone'] });
       const grpc = await connect('grpc', grpcUrl);
       const batch = batchFor([]);
-      await grpc.retrieve('plain', ['10'], batch, signal);
+      await grpc.retrieve(pointsOf('plain'), ['10'], batch, signal);
       expect(rowsOf(batch)[0]?.payload).toBe(
         '{"above_i64":9223372036854776000.0,"u64":18446744073709552000.0,"unsafe":9007199254740993}',
       );
@@ -133,11 +145,11 @@ for (const version of VERSIONS) {
     test('pages through every id, one at a time', async () => {
       const { grpcUrl } = await double({ version, recorded: ['standalone'] });
       const grpc = await connect('grpc', grpcUrl);
-      const whole = await grpc.scrollIds('plain', { offset: undefined, limit: 1000 }, signal);
+      const whole = await grpc.scrollIds(pointsOf('plain'), { offset: undefined, limit: 1000 }, signal);
       const ids: string[] = [];
       let offset: string | undefined;
       do {
-        const page = await grpc.scrollIds('plain', { offset, limit: 1 }, signal);
+        const page = await grpc.scrollIds(pointsOf('plain'), { offset, limit: 1 }, signal);
         ids.push(...page.ids);
         offset = page.next;
       } while (offset !== undefined);
@@ -149,7 +161,7 @@ for (const version of VERSIONS) {
       const grpc = await connect('grpc', grpcUrl);
       const batch = batchFor([]);
       const asked = ['42', '999999', '18446744073709551615', 'f47ac10b-58cc-4372-a567-0e02b2c3d479'];
-      await grpc.retrieve('plain', asked, batch, signal);
+      await grpc.retrieve(pointsOf('plain'), asked, batch, signal);
       expect([...batch.ids]).toEqual(asked.filter((id) => id !== '999999'));
     });
 
@@ -189,9 +201,9 @@ describe('grpcTransport() and trouble', () => {
 
   const retrieveAll = async (transport: Transport): Promise<PointBatch> => {
     const shape = await transport.describe('g', signal);
-    const { ids } = await transport.scrollIds('g', { offset: undefined, limit: 100 }, signal);
+    const { ids } = await transport.scrollIds(pointsOf('g'), { offset: undefined, limit: 100 }, signal);
     const batch = batchFor(shape.vectors);
-    await transport.retrieve('g', ids, batch, signal);
+    await transport.retrieve(pointsOf('g'), ids, batch, signal);
     return batch;
   };
 
@@ -260,7 +272,9 @@ describe('grpcTransport() and trouble', () => {
     test(`gives ${what} the remedy \`${remedy}\` and adds no row`, async () => {
       const transport = await faulty(first(fault), { retryPolicy: QUICK });
       const batch = batchFor((await transport.describe('g', signal)).vectors);
-      const error = await errorOf(transport.retrieve('g', [generatedPoint(GENERATED, 0).id], batch, signal));
+      const error = await errorOf(
+        transport.retrieve(pointsOf('g'), [generatedPoint(GENERATED, 0).id], batch, signal),
+      );
       expect(error.remedy).toBe(remedy);
       expect(batch.rowCount).toBe(0);
       expect(batch.payload.length).toBe(0);
@@ -299,7 +313,7 @@ describe('grpcTransport() and trouble', () => {
       return { kind: 'stall' };
     });
     const controller = new AbortController();
-    const retrieving = transport.retrieve('g', ['1'], batchFor([]), controller.signal);
+    const retrieving = transport.retrieve(pointsOf('g'), ['1'], batchFor([]), controller.signal);
     await stalled;
     const reason = new ToolError('cancelled', 'stop');
     controller.abort(reason);
@@ -326,7 +340,7 @@ describe.skipIf(tlsSkipReason() !== undefined)('grpcTransport() over TLS', () =>
     stops.push(() => certificates.remove());
     const { grpcUrl } = await double({ generated: [GENERATED], tls: certificates });
     const trusting = await connect('grpc', grpcUrl, { caCertificate: certificates.ca });
-    expect(await trusting.count('g', signal)).toBe(GENERATED.points);
+    expect(await trusting.count(pointsOf('g'), signal)).toBe(GENERATED.points);
     const error = await errorOf((await connect('grpc', grpcUrl)).describe('g', signal));
     expect(error.message).toContain('is not trusted');
     expect(error.message).toContain('--ca-cert');

@@ -7,6 +7,7 @@ import { restTransport } from '../../lib/qdrant/rest.ts';
 import { MAX_ANSWER_BYTES, type Transport, type TransportSettings } from '../../lib/qdrant/transport.ts';
 import type { RetryNotice } from '../../lib/retry.ts';
 import { Secret } from '../../lib/secret.ts';
+import { pointsOf } from '../support/point-sets.ts';
 import type { Fault, Faults } from '../support/qdrant-double/fault.ts';
 import { startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
 import { selfSigned } from './self-signed.ts';
@@ -74,7 +75,7 @@ async function underFault(fault: Fault, times: number, settings: Partial<Transpo
   const faults: Faults = () => (left-- > 0 ? fault : undefined);
   double.setFaults(faults);
   try {
-    await transport.scroll('plain', { offset: undefined, limit: 50 }, batch, signal);
+    await transport.scroll(pointsOf('plain'), { offset: undefined, limit: 50 }, batch, signal);
     return { batch, notices, error: undefined };
   } catch (error) {
     return { batch, notices, error: error as ToolError };
@@ -131,11 +132,10 @@ test("the server's own time-out asks for a smaller batch and is not sent again",
 
 test('an answer that stops coming ends at the deadline and asks for a smaller batch', async () => {
   for (const fault of [{ kind: 'stall' }, { kind: 'stallMidway' }] as const) {
-    const started = performance.now();
-    const { error } = await underFault(fault, 1_000, { timeoutSeconds: 1 });
+    const { error, notices } = await underFault(fault, 1_000, { timeoutSeconds: 1 });
     expect([error?.code, error?.remedy]).toEqual(['qdrant', 'smaller']);
     expect(error?.message).toContain('did not answer within 2 s');
-    expect(performance.now() - started).toBeLessThan(4_000);
+    expect(notices).toEqual([]);
   }
 });
 
@@ -161,7 +161,7 @@ test('an answer of no announced length ends at the limit too', async () => {
       more();
     });
   });
-  const error = await errorOf(connect(url).scrollIds('c', { offset: undefined, limit: 1 }, signal));
+  const error = await errorOf(connect(url).scrollIds(pointsOf('c'), { offset: undefined, limit: 1 }, signal));
   expect(error.remedy).toBe('smaller');
   expect(Number(/has (\d+) bytes/.exec(error.message)?.[1])).toBeGreaterThan(MAX_ANSWER_BYTES);
 });
@@ -175,21 +175,19 @@ test('an answer in chunks is read like one of known length', async () => {
       socket.write('0\r\n\r\n');
     }),
   );
-  expect(await connect(url).scrollIds('c', { offset: undefined, limit: 1 }, signal)).toEqual({
+  expect(await connect(url).scrollIds(pointsOf('c'), { offset: undefined, limit: 1 }, signal)).toEqual({
     ids: ['1'],
     next: '2',
   });
 });
 
 test('cancelling ends a request under way at once, with the reason', async () => {
-  const url = await rawServer(() => undefined);
   const stop = new AbortController();
   const reason = new ToolError('cancelled', 'Stopped by Ctrl+C.');
-  setTimeout(() => stop.abort(reason), 50);
-  const started = performance.now();
-  const error = await errorOf(connect(url).count('c', stop.signal));
+  const url = await rawServer((socket) => socket.once('data', () => stop.abort(reason)));
+  // Nothing but the signal ends it before the test's own limit.
+  const error = await errorOf(connect(url, { timeoutSeconds: 3_600 }).count(pointsOf('c'), stop.signal));
   expect(error).toBe(reason);
-  expect(performance.now() - started).toBeLessThan(500);
 });
 
 test('the prefix of an address, the name of a collection, key and time limit reach the server as they are', async () => {
@@ -207,7 +205,7 @@ test('the prefix of an address, the name of a collection, key and time limit rea
     apiKey: new Secret('s3cret'),
     timeoutSeconds: 7,
   });
-  expect(await transport.count('ünï #1%?&co', signal)).toBe(3);
+  expect(await transport.count(pointsOf('ünï #1%?&co'), signal)).toBe(3);
   expect(seen[0]?.path).toBe(
     '/some/prefix/collections/%C3%BCn%C3%AF%20%231%25%3F%26co/points/count?timeout=7',
   );
@@ -219,14 +217,14 @@ test('the prefix of an address, the name of a collection, key and time limit rea
 test("strict mode's limit on time-outs is kept after describe()", async () => {
   const transport = connect(double.restUrl, { timeoutSeconds: 60 });
   const page = { offset: undefined, limit: 1 };
-  const error = await errorOf(transport.scrollIds('strict', page, signal));
+  const error = await errorOf(transport.scrollIds(pointsOf('strict'), page, signal));
   expect(error.message).toContain('Limit exceeded 60 > 30');
   await transport.describe('strict', signal);
-  expect((await transport.scrollIds('strict', page, signal)).ids).toHaveLength(1);
+  expect((await transport.scrollIds(pointsOf('strict'), page, signal)).ids).toHaveLength(1);
 });
 
 test('answers that are not a Qdrant’s are told as such', async () => {
-  const count = (url: string) => errorOf(connect(url).count('c', signal));
+  const count = (url: string) => errorOf(connect(url).count(pointsOf('c'), signal));
   const page = await count(await rawServer(httpAnswer('200 OK', 'text/html', '<html>login</html>')));
   expect(page.message).toMatch(/answered text\/html instead of Qdrant's JSON\. Check QDRANT_URL\.$/);
   const proxy = await count(await rawServer(httpAnswer('502 Bad Gateway', 'text/html', '<html>x</html>')));
@@ -300,7 +298,9 @@ test('a key that no header can carry, and a certificate that is none, are usage 
 });
 
 test('a collection whose name an URL would swallow is refused', async () => {
-  expect((await errorOf(connect(double.restUrl).count('..', signal))).message).toContain('Use gRPC');
+  expect((await errorOf(connect(double.restUrl).count(pointsOf('..'), signal))).message).toContain(
+    'Use gRPC',
+  );
 });
 
 test('over TLS a private authority is trusted where it is given, and no other certificate is', async () => {
@@ -309,7 +309,7 @@ test('over TLS a private authority is trusted where it is given, and no other ce
   stops.push(() => secure.stop());
   const trusting = connect(secure.restUrl, { caCertificate: own.cert });
   expect((await trusting.describe('plain', signal)).vectors).toHaveLength(1);
-  expect(await trusting.count('plain', signal)).toBe(28);
+  expect(await trusting.count(pointsOf('plain'), signal)).toBe(28);
   for (const settings of [{}, { caCertificate: foreign.cert }]) {
     const error = await errorOf(connect(secure.restUrl, settings).describe('plain', signal));
     expect(error.message).toMatch(

@@ -1,14 +1,15 @@
 import { afterAll, expect, test } from 'bun:test';
 import { PointBatch } from '../../lib/batch.ts';
 import { ToolError } from '../../lib/errors.ts';
-import type { VectorSpec } from '../../lib/model.ts';
 import { restTransport } from '../../lib/qdrant/rest.ts';
 import type { Transport } from '../../lib/qdrant/transport.ts';
 import type { RetryPolicy } from '../../lib/retry.ts';
 import { Secret } from '../../lib/secret.ts';
+import { pointsOf } from '../support/point-sets.ts';
 import { startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
-import { canonicalOf } from '../unit/qdrant/canonical-oracle.ts';
+import { rowsOf, rowsOfAnswer, specOf } from '../unit/qdrant/batch-rows.ts';
 import { type Exchange, exchangesOf, type RecordedVersion, replay, VERSIONS } from './recorded-rest.ts';
+import { recordedAnswer, scriptedRest } from './scripted-rest.ts';
 
 const signal = new AbortController().signal;
 const ONCE: RetryPolicy = { attempts: 1, toldPauses: 0, baseMs: 1, capMs: 1 };
@@ -41,44 +42,6 @@ function exchangeOf(version: RecordedVersion, name: string): Exchange {
   return found;
 }
 
-/** What every point of a batch holds, in plain values to compare. */
-function rowsOf(batch: PointBatch) {
-  return batch.ids.map((id, row) => ({
-    id,
-    payload: new TextDecoder().decode(
-      batch.payload.bytes.subarray(batch.payload.start(row), batch.payload.end(row)),
-    ),
-    vectors: batch.vectors.map(({ spec, values, present }) =>
-      present[row] === 1 ? [...values.subarray(row * spec.size, (row + 1) * spec.size)] : null,
-    ),
-  }));
-}
-
-interface RecordedPoint {
-  readonly id: unknown;
-  readonly vector?: unknown;
-}
-
-/** The same of a recorded answer, by JSON.parse. Ids and payloads are cut out as they were spelled. */
-function recordedRows(body: string, vectors: readonly VectorSpec[]) {
-  const spelled = JSON.parse(canonicalOf(body), (_key, value: unknown, context?: { source?: string }) =>
-    typeof value === 'number' ? JSON.rawJSON?.(String(context?.source)) : value,
-  ) as { result: RecordedPoint[] | { points: RecordedPoint[] } };
-  const points = Array.isArray(spelled.result) ? spelled.result : spelled.result.points;
-  return points.map((point) => {
-    const { id, payload = {}, vector = null } = point as RecordedPoint & { payload?: unknown };
-    const plain = JSON.parse(JSON.stringify(vector)) as number[] | Record<string, number[]> | null;
-    return {
-      id: JSON.stringify(id).replaceAll('"', ''),
-      payload: canonicalOf(JSON.stringify(payload)),
-      vectors: vectors.map(({ name }) => {
-        const values = Array.isArray(plain) ? plain : plain?.[name];
-        return values?.map(Math.fround) ?? null;
-      }),
-    };
-  });
-}
-
 async function errorOf(promise: Promise<unknown>): Promise<ToolError> {
   const error = await promise.then(
     () => new Error('nothing was thrown'),
@@ -89,41 +52,17 @@ async function errorOf(promise: Promise<unknown>): Promise<ToolError> {
 }
 
 const COLLECTIONS = exchangesOf('1.18.3').flatMap(({ name }) => /^info (?!of)(.*)/.exec(name)?.[1] ?? []);
-const KEYED = ['tenants', 'same ids'];
+/** Custom-sharded ones, whose exchanges have names of their own. */
+const POINT_EXCHANGES: Readonly<Record<string, readonly [scroll: string, retrieve: string]>> = {
+  tenants: ['tenants: scroll all', 'tenants: retrieve'],
+  'same ids': [
+    'same ids in two shard keys: scroll shows only 2',
+    'same ids in two shard keys: retrieve shows only 2',
+  ],
+};
+const KEYED = Object.keys(POINT_EXCHANGES);
 
 for (const version of VERSIONS) {
-  test(`describe() reads the shape of every recorded collection of ${version}`, async () => {
-    const transport = connectReplay(version);
-    const shapes = await Promise.all(
-      [...COLLECTIONS, ...KEYED, 'plain-alias'].map((name) => transport.describe(name, signal)),
-    );
-    const byName = Object.fromEntries(shapes.map((shape) => [shape.name, shape]));
-    const unnamed = { kind: 'dense', name: '', size: 4, distance: 'Dot', datatype: 'float32' } as const;
-    const plain = {
-      name: 'plain',
-      serverVersion: version,
-      vectors: [unnamed],
-      shardCount: 1,
-      sharding: 'auto',
-      strictMode: {},
-    } as const;
-    expect(byName.plain).toEqual(plain);
-    expect(byName['plain-alias']).toEqual({ ...plain, name: 'plain-alias' });
-    expect(byName['three shards']?.shardCount).toBe(3);
-    expect(byName.strict?.strictMode).toEqual({ maxQueryLimit: 10, readRateLimit: 5, maxTimeoutSeconds: 30 });
-    expect(byName.tenants?.sharding).toBe('custom');
-    expect(byName.cosine?.vectors).toEqual([{ ...unnamed, distance: 'Cosine' }]);
-    expect(byName.multi?.vectors).toEqual([{ ...unnamed, kind: 'multi', size: 3, distance: 'Cosine' }]);
-    expect(byName.sparse_only?.vectors).toEqual([{ ...unnamed, kind: 'sparse', name: 's', size: 0 }]);
-    expect(byName.named?.vectors).toEqual([
-      { ...unnamed, kind: 'sparse', name: 'bm25', size: 0 },
-      { ...unnamed, kind: 'multi', name: 'colbert', size: 2 },
-      { ...unnamed, name: 'half', size: 2, distance: 'Manhattan', datatype: 'float16' },
-      { ...unnamed, name: 'image', size: 3, distance: 'Euclid', datatype: 'uint8' },
-      { ...unnamed, name: 'text' },
-    ]);
-  });
-
   test(`count() and scrollIds() give what ${version} answered`, async () => {
     const server = replay(version);
     stops.push(server.stop);
@@ -131,56 +70,61 @@ for (const version of VERSIONS) {
     for (const name of COLLECTIONS) {
       if (name === 'strict') continue;
       const all = exchangeOf(version, `scroll everything ${name}`);
-      const wanted = recordedRows(all.response.body, []).map(({ id }) => id);
+      const wanted = rowsOfAnswer(all.response.body, []).map(({ id }) => id);
       const ids: string[] = [];
       let offset: string | undefined;
       do {
-        const page = await transport.scrollIds(name, { offset, limit: 10 }, signal);
+        const page = await transport.scrollIds(pointsOf(name), { offset, limit: 10 }, signal);
         ids.push(...page.ids);
         offset = page.next;
       } while (offset !== undefined);
       expect(ids).toEqual(wanted);
-      expect(await transport.count(name, signal)).toBe(wanted.length);
+      expect(await transport.count(pointsOf(name), signal)).toBe(wanted.length);
     }
-    expect(await transport.count('same ids', signal)).toBe(4);
+    expect(await transport.count(pointsOf('same ids'), signal)).toBe(4);
     expect(server.asked.filter((name) => name.startsWith('?'))).toEqual([]);
   });
 
-  test(`scroll() and retrieve() read every point that ${version} answered, id, payload and dense vectors`, async () => {
+  test(`scroll() and retrieve() read every point that ${version} answered: id, payload and all vectors`, async () => {
     const server = replay(version);
     stops.push(server.stop);
     const transport = connect(server.url);
-    for (const name of [...COLLECTIONS, 'same ids']) {
+    for (const name of [...COLLECTIONS, ...KEYED]) {
       if (name === 'strict') continue;
-      const { vectors: declared } = await transport.describe(name, signal);
-      const vectors = declared.filter(({ kind }) => kind === 'dense');
-      const scrollName = name === 'same ids' ? undefined : `scroll everything ${name}`;
+      const { vectors } = await transport.describe(name, signal);
+      const [scroll, retrieve] = POINT_EXCHANGES[name] ?? [`scroll everything ${name}`, `retrieve ${name}`];
       const scrolled = new PointBatch({ rows: 100, vectors, fields: ['key'] });
-      if (scrollName !== undefined) {
-        const { body } = exchangeOf(version, scrollName).response;
-        const next = await transport.scroll(name, { offset: undefined, limit: 1000 }, scrolled, signal);
-        expect(next).toBeUndefined();
-        expect(rowsOf(scrolled)).toEqual(recordedRows(body, vectors));
-      }
+      const limit = Number(/"limit":(\d+)/.exec(exchangeOf(version, scroll).request.body ?? '')?.[1]);
+      const next = await transport.scroll(pointsOf(name), { offset: undefined, limit }, scrolled, signal);
+      expect(next).toBeUndefined();
+      const all = rowsOfAnswer(exchangeOf(version, scroll).response.body, vectors);
+      expect(rowsOf(scrolled)).toEqual(all);
       if (name === 'empty') continue;
-      const retrieveName =
-        name === 'same ids' ? 'same ids in two shard keys: retrieve shows only 2' : `retrieve ${name}`;
-      const { request, response } = exchangeOf(version, retrieveName);
-      const ids =
-        /"ids":\[(.*?)\]/
-          .exec(request.body ?? '')?.[1]
-          ?.replaceAll('"', '')
-          .split(',') ?? [];
+      const { request, response } = exchangeOf(version, retrieve);
+      const ids = (/"ids":\[(.*?)\]/.exec(request.body ?? '')?.[1] ?? '').replaceAll('"', '').split(',');
       const retrieved = new PointBatch({ rows: 100, vectors, fields: [] });
-      await transport.retrieve(name, ids, retrieved, signal);
-      expect(rowsOf(retrieved)).toEqual(recordedRows(response.body, vectors));
+      await transport.retrieve(pointsOf(name), ids, retrieved, signal);
+      expect(rowsOf(retrieved)).toEqual(rowsOfAnswer(response.body, vectors));
+      expect(retrieved.rowCount).toBe(all.length);
     }
     expect(server.asked.filter((name) => name.startsWith('?'))).toEqual([]);
+  });
+
+  test(`a part of the vectors is read where ${version} was asked for it alone`, async () => {
+    const name = 'scroll vectors by name';
+    const answer = recordedAnswer(version, name);
+    const server = scriptedRest({ 'POST /collections/named/points/scroll': answer });
+    stops.push(server.stop);
+    const vectors = [specOf('sparse', 'bm25', 0), specOf('dense', 'text', 4)];
+    const batch = new PointBatch({ rows: 100, vectors, fields: [] });
+    await connect(server.url).scroll(pointsOf('named'), { offset: undefined, limit: 100 }, batch, signal);
+    expect(server.seen[0]?.body).toContain('"with_vector":["bm25","text"]');
+    expect(rowsOf(batch)).toEqual(rowsOfAnswer(exchangeOf(version, name).response.body, vectors));
   });
 
   test(`errors of ${version} become sentences with the right remedy`, async () => {
     const scrollOne = (transport: Transport, collection = 'strict') =>
-      errorOf(transport.scrollIds(collection, { offset: undefined, limit: 10 }, signal));
+      errorOf(transport.scrollIds(pointsOf(collection), { offset: undefined, limit: 10 }, signal));
     const cases: readonly (readonly [string, string, string, number?])[] = [
       [
         'error: strict retrieve above the rate limiter capacity',
@@ -262,10 +206,10 @@ for (const version of VERSIONS) {
       if (name === 'strict') continue;
       const shape = await imitated.describe(name, signal);
       expect(shape).toEqual(await real.describe(name, signal));
-      const vectors = shape.vectors.filter(({ kind }) => kind === 'dense');
+      const { vectors } = shape;
       const batches = [imitated, real].map(async (transport) => {
         const batch = new PointBatch({ rows: 100, vectors, fields: [] });
-        await transport.scroll(name, { offset: undefined, limit: 1000 }, batch, signal);
+        await transport.scroll(pointsOf(name), { offset: undefined, limit: 1000 }, batch, signal);
         return rowsOf(batch);
       });
       expect(await batches[0]).toEqual((await batches[1]) as never);
@@ -279,7 +223,7 @@ test('both versions give the same canonical payloads, although they spell double
       const transport = connectReplay(version);
       const { vectors } = await transport.describe('plain', signal);
       const batch = new PointBatch({ rows: 100, vectors, fields: [] });
-      await transport.scroll('plain', { offset: undefined, limit: 1000 }, batch, signal);
+      await transport.scroll(pointsOf('plain'), { offset: undefined, limit: 1000 }, batch, signal);
       return rowsOf(batch);
     }),
   );
@@ -291,6 +235,6 @@ test('both versions give the same canonical payloads, although they spell double
 test('retrieve() leaves out what was not answered, and the answer to no ids is no rows', async () => {
   const transport = connectReplay('1.18.3');
   const batch = new PointBatch({ rows: 10, vectors: [], fields: [] });
-  await transport.retrieve('plain', [], batch, signal);
+  await transport.retrieve(pointsOf('plain'), [], batch, signal);
   expect(batch.rowCount).toBe(0);
 });

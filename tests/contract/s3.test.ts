@@ -256,7 +256,8 @@ describe.skipIf(found === undefined)('s3Destination() against a real S3 service'
 
     test('put() cuts a stalled part and sends it again', async () => {
       on('UploadPart', { kind: 'stall' }, 1, 2);
-      await put(LENGTH, { patience: { requestMs: 300, slowestBytesPerSecond: 100 * MIB } });
+      // Far more than a part needs that does not stall, on a slow machine too.
+      await put(LENGTH, { patience: { requestMs: 3_000, slowestBytesPerSecond: 100 * MIB } });
       await expectStored();
       expect(notices[0]?.error.message).toContain('did not answer within');
     });

@@ -28,12 +28,13 @@ const ENDURED = 25;
 /** Faults by dice on both sides. */
 export function randomStorm({ random, qdrant, store, patient }: StormOptions): Storm {
   const log: string[] = [];
-  let published = false;
-  let headFaults = 0;
-  // What is dead works for some requests, and then never again: at the latest when points are read, or parts
-  // are sent.
+  // By path: what is there is there, whatever becomes of the next object.
+  const published = new Set<string>();
+  const headFaults = new Map<string, number>();
+  // What is dead works for some requests, and then never again: at the latest when points are read, or parts or
+  // the manifest are sent.
   const qdrantDiesAt = 1 + Math.floor(random() * 7);
-  const storeDiesAt = 1 + Math.floor(random() * 5);
+  const storeDiesAt = 1 + Math.floor(random() * 8);
   let stored = 0;
   let qdrantFaults = 0;
   let storeFaults = 0;
@@ -49,16 +50,18 @@ export function randomStorm({ random, qdrant, store, patient }: StormOptions): S
   }
 
   function storeFault(request: SeenRequest): StoreFault | undefined {
-    const publishes = request.operation === 'PutObject' || request.operation === 'Complete';
-    const cleansUp = request.operation === 'Abort' || request.operation === 'ListParts';
-    if (store === 'dead' && !cleansUp && !published && stored++ >= storeDiesAt) {
+    const { operation, path } = request;
+    const publishes = operation === 'PutObject' || operation === 'Complete';
+    const cleansUp = operation === 'Abort' || operation === 'ListParts';
+    const isThere = published.has(path);
+    if (store === 'dead' && !cleansUp && !isThere && stored++ >= storeDiesAt) {
       return { kind: 'status', status: 403, code: 'AccessDenied' };
     }
-    if (store === 'heavy' && storeFaults > ENDURED && !cleansUp && !published) {
+    if (store === 'heavy' && storeFaults > ENDURED && !cleansUp && !isThere) {
       return { kind: 'status', status: 503, code: 'SlowDown' };
     }
     if (random() >= CHANCE[store]) {
-      if (publishes) published = true;
+      if (publishes) published.add(path);
       return undefined;
     }
     storeFaults++;
@@ -66,12 +69,13 @@ export function randomStorm({ random, qdrant, store, patient }: StormOptions): S
     const acts = fault.kind !== 'status' && fault.kind !== 'reset' && fault.kind !== 'stall';
     if (publishes && acts && fault.kind !== 'errorBody') {
       // An answer is lost once; whether the object is there must then be possible to find out.
-      if (published) return undefined;
-      published = true;
+      if (isThere) return undefined;
+      published.add(path);
     }
-    if (published && request.operation === 'Head') {
-      if (headFaults++ >= 2) return undefined;
-      return { kind: 'reset' };
+    if (isThere && operation === 'Head') {
+      const earlier = headFaults.get(path) ?? 0;
+      headFaults.set(path, earlier + 1);
+      return earlier >= 2 ? undefined : { kind: 'reset' };
     }
     return fault;
   }
@@ -85,12 +89,16 @@ export function randomStorm({ random, qdrant, store, patient }: StormOptions): S
     },
     store(request) {
       const fault = storeFault(request);
-      if (fault !== undefined) log.push(`store ${request.operation}: ${JSON.stringify(fault)}`);
+      if (fault !== undefined)
+        log.push(`store ${request.operation} ${request.path}: ${JSON.stringify(fault)}`);
       return fault;
     },
     log,
   };
 }
+
+/** What a socket takes of a body that nobody reads, about. */
+const UNREAD_BYTES = 64 * 1024;
 
 const DOWN: QdrantFault = { kind: 'status', http: 503, grpc: 14, message: 'Service unavailable' };
 
@@ -117,10 +125,13 @@ function anyQdrantFault(random: Random, patient: boolean): QdrantFault {
 function anyStoreFault(random: Random, { operation, bodyBytes }: SeenRequest, patient: boolean): StoreFault {
   const tagged = operation === 'UploadPart' || operation === 'PutObject' || operation === 'Complete';
   const when = (holds: boolean, weight: number) => (holds ? weight : 0);
+  // A store that has the object refuses it when it is sent again, before it has read the body: the connection breaks,
+  // and again each time, until the program's patience is over and it looks what is there.
+  const isAnswerMissed = patient && operation === 'PutObject' && bodyBytes > UNREAD_BYTES;
   return oneOf<StoreFault>(random, [
     [3, { kind: 'reset' }],
-    [3, { kind: 'resetAfter' }],
-    [3, { kind: 'earlyClose' }],
+    [when(!isAnswerMissed, 3), { kind: 'resetAfter' }],
+    [when(!isAnswerMissed, 3), { kind: 'earlyClose' }],
     [2, { kind: 'status', status: 500, code: 'InternalError' }],
     [2, { kind: 'status', status: 503, code: 'SlowDown' }],
     [1, { kind: 'status', status: 429, code: 'TooManyRequests', retryAfter: '0' }],

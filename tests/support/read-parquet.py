@@ -1,63 +1,79 @@
-"""Prints a Parquet file as one JSON document, read by pyarrow with page checksums verified.
+"""Prints Parquet files as JSON documents, one a line, read by pyarrow with page checksums verified.
 
-Floats are hexadecimal (8 digits, the bits of a float32, most significant first), so that they compare bit for bit.
+Floats are hexadecimal text, a text a list: their little-endian bytes, so that they compare bit for bit.
 """
 
 import json
-import struct
 import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-file = pq.ParquetFile(sys.argv[1], page_checksum_verification=True)
-table = file.read()
 
-
-def bits(values):
-    return None if values is None else [struct.pack(">f", value).hex() for value in values]
-
-
-def column(name):
-    values = table.column(name)
-    if pa.types.is_list(values.type):
+def cells(array):
+    """The values of an array, floats in lists as hexadecimal text."""
+    valid = array.is_valid().to_pylist()
+    if pa.types.is_struct(array.type):
+        fields = {field.name: cells(array.field(i)) for i, field in enumerate(array.type)}
+        return [
+            {name: values[row] for name, values in fields.items()} if valid[row] else None
+            for row in range(len(array))
+        ]
+    if not pa.types.is_list(array.type):
+        return array.to_pylist()
+    if array.values.null_count > 0:
+        raise SystemExit(f"a list holds {array.values.null_count} NULLs")
+    ends = array.offsets.to_pylist()
+    if pa.types.is_float32(array.values.type):
         # Through the raw buffer: a Python float would lose NaN payloads on the way.
-        flat = values.combine_chunks()
-        raw = memoryview(flat.flatten().buffers()[1] or b"") if len(flat) else b""
-        start = flat.flatten().offset * 4 if len(flat) else 0
-        result = []
-        for item in flat:
-            if not item.is_valid:
-                result.append(None)
-                continue
-            size = len(item.values)
-            result.append(
-                [raw[start + 4 * i : start + 4 * i + 4].tobytes()[::-1].hex() for i in range(size)]
-            )
-            start += 4 * size
-        return result
-    return values.to_pylist()
+        raw = memoryview(array.values.buffers()[1] or b"")
+        first = array.values.offset
+        part = lambda start, end: raw[4 * (first + start) : 4 * (first + end)].tobytes().hex()
+    else:
+        values = cells(array.values)
+        part = lambda start, end: values[start:end]
+    return [part(ends[row], ends[row + 1]) if valid[row] else None for row in range(len(array))]
 
 
-metadata = file.metadata
-print(
-    json.dumps(
-        {
-            "schema": [f"{field.name}: {field.type}" for field in table.schema],
-            "keyValues": {
-                key.decode(): value.decode()
-                for key, value in (metadata.metadata or {}).items()
-                if key != b"ARROW:schema"
-            },
-            "createdBy": metadata.created_by,
-            "rowGroups": [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)],
-            "keyBounds": [
-                [statistics.min, statistics.max]
-                for statistics in (
-                    metadata.row_group(i).column(0).statistics for i in range(metadata.num_row_groups)
-                )
-            ],
-            "columns": {name: column(name) for name in table.column_names},
-        }
-    )
-)
+def chunk(column):
+    statistics = column.statistics
+    bounds = statistics is not None and statistics.has_min_max
+    return {
+        "path": column.path_in_schema,
+        "entries": column.num_values,
+        "encodings": list(column.encodings),
+        "compression": column.compression,
+        "statistics": None
+        if statistics is None
+        else {
+            "nullCount": statistics.null_count if statistics.has_null_count else None,
+            "min": statistics.min if bounds else None,
+            "max": statistics.max if bounds else None,
+        },
+    }
+
+
+def document(path):
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    metadata = file.metadata
+    table = file.read()
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    return {
+        "schema": [f"{field.name}: {field.type}" for field in table.schema],
+        "keyValues": {
+            key.decode(): value.decode()
+            for key, value in (metadata.metadata or {}).items()
+            if key != b"ARROW:schema"
+        },
+        "createdBy": metadata.created_by,
+        "rowGroups": [group.num_rows for group in groups],
+        "chunks": [[chunk(group.column(i)) for i in range(group.num_columns)] for group in groups],
+        "columns": [
+            {"name": name, "type": str(table.schema.field(name).type), "cells": cells(table.column(name).combine_chunks())}
+            for name in table.column_names
+        ],
+    }
+
+
+for path in sys.argv[1:]:
+    print(json.dumps(document(path)))

@@ -1,19 +1,12 @@
 import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import { exportCollection } from '../../lib/export.ts';
-import type { CollectionShape } from '../../lib/model.ts';
 import type { PutRequest } from '../../lib/storage/storage.ts';
 import { parquetFormat } from '../../lib/writers/parquet.ts';
+import { planOf, shapeOf } from '../support/plans.ts';
 import { scriptedTransport } from '../support/scripted-transport.ts';
 
-const shape: CollectionShape = {
-  name: 'c',
-  serverVersion: '1.18.3',
-  vectors: [{ kind: 'dense', name: '', size: 2, distance: 'Dot', datatype: 'float32' }],
-  shardCount: 1,
-  sharding: 'auto',
-  strictMode: {},
-};
+const shape = shapeOf();
 
 /** What an export of one point rejects with, to a destination whose `put` is this. */
 function endOf(put: (request: PutRequest) => Promise<never>, failing?: unknown): Promise<unknown> {
@@ -29,16 +22,6 @@ function endOf(put: (request: PutRequest) => Promise<never>, failing?: unknown):
       for (const id of ids) into.endRow(id);
     },
   });
-  const plan = {
-    collection: 'c',
-    batchSize: 10,
-    retrieveBatch: undefined,
-    parallel: 1,
-    passes: 'two',
-    key: 'k',
-    streaming: true,
-    dryRun: false,
-  } as const;
   const parts = {
     transport,
     format: () =>
@@ -47,16 +30,19 @@ function endOf(put: (request: PutRequest) => Promise<never>, failing?: unknown):
         rowGroupRows: 10,
         compression: 'none',
         vectorEncoding: 'plain',
+        schema: 'keyed',
         keyField: 'key',
+        metadataField: undefined,
         createdBy: 'test',
         exportedAt: new Date(0),
-        payloadBytes: 0,
+        sample: { payloadBytes: 0, raggedVectorBytes: 0 },
       }),
     destination: { locate: (key: string) => key, check: async () => {}, put },
     workFile: undefined,
+    tool: { name: 'test', version: '0' },
     emit: () => {},
   } as const;
-  return exportCollection(plan, parts, new AbortController().signal).then(
+  return exportCollection(planOf(), parts, new AbortController().signal).then(
     () => 'it resolved',
     (error: unknown) => error,
   );

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
-import type { CollectionShape, StrictMode } from '../../lib/model.ts';
+import type { StrictMode } from '../../lib/model.ts';
 import { prepare } from '../../lib/prepare.ts';
 import { parquetFormat } from '../../lib/writers/parquet.ts';
+import { planOf, shapeOf } from '../support/plans.ts';
 import { scriptedTransport } from '../support/scripted-transport.ts';
 
 const signal = new AbortController().signal;
@@ -12,14 +13,7 @@ const PAYLOADS = Array.from({ length: 40 }, (_, index) => (index < 5 ? 2 : 1000 
 
 /** What the format is told of payloads, where a scroll passes only for up to `passing` points. */
 async function payloadBytesSeen(passing: number, strictMode: StrictMode = {}): Promise<number | undefined> {
-  const shape: CollectionShape = {
-    name: 'c',
-    serverVersion: '1.18.3',
-    vectors: [{ kind: 'dense', name: '', size: 2, distance: 'Dot', datatype: 'float32' }],
-    shardCount: 1,
-    sharding: 'auto',
-    strictMode,
-  };
+  const shape = shapeOf({ strictMode });
   const transport = scriptedTransport({
     describe: async () => shape,
     count: async () => PAYLOADS.length,
@@ -36,29 +30,22 @@ async function payloadBytesSeen(passing: number, strictMode: StrictMode = {}): P
   });
   let seen: number | undefined;
   await prepare(
-    {
-      collection: 'c',
-      batchSize: 10,
-      retrieveBatch: undefined,
-      parallel: 1,
-      passes: 'two',
-      key: 'k',
-      streaming: true,
-      dryRun: false,
-    },
+    planOf(),
     {
       transport,
-      format: (ofShape, payloadBytes) => {
-        seen = payloadBytes;
+      format: (ofShape, sample) => {
+        seen = sample.payloadBytes;
         return parquetFormat(ofShape, {
           strategy: 'parquet-med',
           rowGroupRows: 10,
           compression: 'none',
           vectorEncoding: 'plain',
+          schema: 'keyed',
           keyField: 'key',
+          metadataField: undefined,
           createdBy: 'test',
           exportedAt: new Date(0),
-          payloadBytes,
+          sample,
         });
       },
       destination: {
@@ -67,6 +54,7 @@ async function payloadBytesSeen(passing: number, strictMode: StrictMode = {}): P
         put: () => Promise.reject(new Error('put')),
       },
       workFile: undefined,
+      tool: { name: 'test', version: '0' },
       emit: () => {},
     },
     signal,

@@ -47,6 +47,13 @@ describe('exporter-r2', () => {
     });
   });
 
+  test('reads a filter from a file of the folder it runs in, before it asks any server', async () => {
+    const argv = ['--collection', 'c', '--output', 'c.parquet', '--filter', '@filter.json'];
+    const { err, code } = await exporter(argv, {}, { 'filter.json': '{"must": [}' });
+    expect(code).toBe(2);
+    expect(err).toStartWith('Error: --filter @filter.json is not JSON: line 1, column 11 has "}" where ');
+  });
+
   test('prints usage errors as JSON too with --json, even when another flag cannot be read', async () => {
     const { out, code } = await exporter(['--parallel', '--json']);
     expect(code).toBe(2);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { closest } from '../../../lib/cli/closest.ts';
-import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../../../lib/cli/flags.ts';
+import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
 import { parseArguments, resolveFlags } from '../../../lib/cli/parse-flags.ts';
 import { ToolError } from '../../../lib/errors.ts';
 
@@ -63,6 +63,8 @@ describe('parseArguments()', () => {
       '--colection is not a flag of this program. Did you mean --collection?',
     );
     expect(sentence(['--batch_size=3'])).toEndWith('Did you mean --batch-size?');
+    expect(sentence(['--shema', 'x'])).toEndWith('Did you mean --schema?');
+    expect(sentence(['--vector', 'x'])).toEndWith('Did you mean --vectors?');
     expect(sentence(['--no-http'])).toStartWith('--no-http is not a flag of this program.');
     expect(sentence(['-x'])).toBe('-x is not a flag of this program. --help lists all of them.');
     expect(sentence(['--constructor'])).toStartWith('--constructor is not a flag of this program.');
@@ -102,6 +104,7 @@ describe('resolveFlags()', () => {
     ['timeout', 1, 86_400],
     ['row-group-size', 1, 10_000_000],
     ['retrieve-batch', 1, 500_000],
+    ['limit', 1, Number.MAX_SAFE_INTEGER],
   ] as const)('takes --%s from %d to %d and nothing else', (name, min, max) => {
     expect(read([`--${name}=${min}`]).values[name]).toBe(min);
     expect(read([`--${name}=${max}`]).values[name]).toBe(max);
@@ -123,6 +126,24 @@ describe('resolveFlags()', () => {
     }
   });
 
+  test('takes a word or a whole number for --consistency', () => {
+    for (const word of ['all', 'majority', 'quorum'] as const) {
+      expect(read([`--consistency=${word}`]).values.consistency).toBe(word);
+    }
+    expect(read(['--consistency', '3']).values.consistency).toBe(3);
+    expect(read([]).values.consistency).toBeUndefined();
+    expect(sentence(['--consistency', 'majorty'])).toBe(
+      '--consistency is "majorty"; it takes all, majority, quorum or a whole number from 1 to 9,007,199,254,740,991. Did you mean majority?',
+    );
+    for (const wrong of ['0', '-1', '9007199254740992']) {
+      expect(sentence([`--consistency=${wrong}`])).toBe(
+        `--consistency is ${wrong}; a whole number from 1 to 9,007,199,254,740,991, or all, majority or quorum, is wanted.`,
+      );
+    }
+    // Elsewhere a number is no word.
+    expect(sentence(['--schema', '3'])).toStartWith('--schema is "3"; it takes keyed,');
+  });
+
   test('takes the word auto for --retrieve-batch alone', () => {
     expect(read(['--retrieve-batch', 'auto']).values['retrieve-batch']).toBeUndefined();
     expect(sentence(['--parallel', 'auto'])).toStartWith('--parallel is "auto"');
@@ -131,6 +152,9 @@ describe('resolveFlags()', () => {
   test('names the words of a choice and the one that was meant', () => {
     expect(sentence(['--compression', 'zstdd'])).toBe(
       '--compression is "zstdd"; it takes zstd, snappy, gzip or none. Did you mean zstd?',
+    );
+    expect(sentence(['--schema', 'point'])).toBe(
+      '--schema is "point"; it takes keyed, points, pinecone or milvus. Did you mean points?',
     );
     expect(sentence(['--passes', '2'])).toBe('--passes is "2"; it takes auto, one or two.');
   });

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'bun:test';
-import { planLines } from '../../../lib/cli/plan-lines.ts';
 import { Progress } from '../../../lib/cli/progress.ts';
 import { Redactor } from '../../../lib/cli/redact.ts';
 import { Screen } from '../../../lib/cli/screen.ts';
@@ -9,11 +8,15 @@ import type { PlanSummary } from '../../../lib/plan.ts';
 const PLAN: PlanSummary = {
   shape: {
     name: 'docs',
+    collection: 'docs',
     serverVersion: '1.18.3',
     vectors: [{ kind: 'dense', name: '', size: 1024, distance: 'Cosine', datatype: 'float32' }],
     shardCount: 6,
     sharding: 'auto',
+    shardKeys: [],
     strictMode: {},
+    config: '{}',
+    updateQueue: 0,
   },
   protocol: 'grpc',
   points: 200_000,
@@ -48,6 +51,7 @@ function start(options: Options = {}) {
   });
   const progress = new Progress({
     screen,
+    asked: { vectors: undefined, filter: undefined, limit: 7, shardKey: undefined },
     quiet: options.quiet ?? false,
     verbose: options.verbose ?? false,
     now: () => time,
@@ -146,6 +150,19 @@ describe('Progress on a terminal', () => {
     expect(run.written.at(-1)).toBe(`\r\u001b[2K\u001b[33mWarning: \u001b[0modd\\u{1b}[2J\n${bar}`);
   });
 
+  test('shows a note on a line of its own, too, but in another colour than a warning', () => {
+    const run = start({ colour: true });
+    run.progress.show({ kind: 'note', text: 'good to know' });
+    expect(run.written).toEqual(['\u001b[36mNote: \u001b[0mgood to know\n']);
+  });
+
+  test('shows the plan with what was asked for', () => {
+    const run = start();
+    run.progress.show({ kind: 'plan', plan: PLAN });
+    expect(run.written).toContain('Collection  docs: 200,000 points to export, 6 shards\n');
+    expect(run.written).toContain('Limit       7 points, in id order\n');
+  });
+
   test('end() takes the line away and stops the clock', () => {
     const run = start();
     run.progress.show({ kind: 'phase', phase: 'export', total: 10 });
@@ -185,6 +202,7 @@ describe('Progress elsewhere', () => {
       run.progress.show({ kind: 'phase', phase: 'export', total: 10 });
       run.pass(60_000);
       run.progress.show({ kind: 'progress', rows: 5, bytes: 5 });
+      run.progress.show({ kind: 'note', text: 'good to know' });
       run.progress.show({ kind: 'warning', text: 'odd' });
       run.progress.end();
       expect(run.written).toEqual(['Warning: odd\n']);
@@ -222,22 +240,4 @@ describe('Progress elsewhere', () => {
       );
     }
   });
-});
-
-test('planLines() tells server, collection, points, vectors and plan in aligned lines of 80 columns', () => {
-  expect(planLines(PLAN, 79)).toEqual([
-    'Qdrant      1.18.3 over gRPC',
-    'Collection  docs: 200,000 points, 6 shards, vector of 1,024 float32, Cosine',
-    'Passes      two (scroll slows down with 6 shards, retrieve does not)',
-    'Format      parquet-med, row groups of 10,000 rows, zstd, plain vectors',
-    'Target      s3://backups/docs/latest.parquet, about 812 MB',
-    'Work file   /tmp/qdrant-export/docs/parquet-med.parquet',
-    'In memory   at most 4,096 points at once',
-  ]);
-});
-
-test('planLines() wraps at blanks and indents what follows', () => {
-  const lines = planLines({ ...PLAN, passesReason: 'because '.repeat(20).trim() }, 60);
-  expect(lines.every((line) => line.length <= 60)).toBe(true);
-  expect(lines.filter((line) => line.startsWith(' '.repeat(12))).length).toBeGreaterThan(1);
 });

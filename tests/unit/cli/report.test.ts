@@ -1,18 +1,60 @@
 import { describe, expect, test } from 'bun:test';
 import { reportDocument, reportLines } from '../../../lib/cli/report.ts';
-import type { Target } from '../../../lib/cli/settings.ts';
-import type { ExportReport } from '../../../lib/plan.ts';
+import type { ExporterSettings, Target } from '../../../lib/cli/settings.ts';
+import { type Manifest, manifestOf } from '../../../lib/manifest.ts';
+import type { CollectionShape } from '../../../lib/model.ts';
+import type { ExportCounts, ExportPlan, ExportReport } from '../../../lib/plan.ts';
+
+const TOOL = { name: 'exporter-r2', version: '0.1.0' };
+const STARTED = new Date(0);
+const FINISHED = new Date(6_000);
+
+const SHAPE: CollectionShape = {
+  name: 'current',
+  collection: 'docs',
+  serverVersion: '1.18.3',
+  vectors: [{ kind: 'dense', name: '', size: 4, distance: 'Dot', datatype: 'float32' }],
+  shardCount: 1,
+  sharding: 'auto',
+  shardKeys: [],
+  strictMode: {},
+  config: '{"params":{"shard_number":1}}',
+  updateQueue: undefined,
+};
+
+const PLAN: ExportPlan = {
+  collection: 'current',
+  vectors: undefined,
+  filter: undefined,
+  limit: undefined,
+  shardKey: undefined,
+  strict: false,
+  batchSize: 10_000,
+  retrieveBatch: undefined,
+  parallel: 2,
+  passes: 'auto',
+  key: 'docs.parquet',
+  manifestKey: 'docs.parquet.json',
+  options: { schema: 'keyed', vectors: null },
+  streaming: true,
+  dryRun: false,
+};
+
+const COUNTS: ExportCounts = {
+  before: 200_001,
+  after: 200_002,
+  idsSeen: 200_001,
+  rows: 200_000,
+  missing: 1,
+  emptyVectors: { vector: 0 },
+  keys: undefined,
+};
+
+const FILE = { bytes: 812_000_000, sha256: 'ab', rowGroups: 20, etag: undefined };
 
 const REPORT: ExportReport = {
   plan: {
-    shape: {
-      name: 'docs',
-      serverVersion: '1.18.3',
-      vectors: [{ kind: 'dense', name: '', size: 4, distance: 'Dot', datatype: 'float32' }],
-      shardCount: 1,
-      sharding: 'auto',
-      strictMode: {},
-    },
+    shape: SHAPE,
     protocol: 'rest',
     points: 200_001,
     passes: 'two',
@@ -23,83 +65,177 @@ const REPORT: ExportReport = {
     estimatedBytes: 800_000_000,
     pointsInMemory: 1,
   },
-  startedAt: new Date(0),
-  finishedAt: new Date(6_000),
-  counts: { before: 200_001, idsSeen: 200_001, rows: 200_000, missing: 1 },
-  file: { location: 'docs.parquet', bytes: 812_000_000, rowGroups: 20, etag: undefined },
+  startedAt: STARTED,
+  finishedAt: FINISHED,
+  counts: COUNTS,
+  file: { ...FILE, location: 'docs.parquet' },
   warnings: ['odd'],
+  notes: ['good to know'],
+  manifest: manifest(),
   seconds: { export: 5, upload: 1, total: 6 },
 };
-const FILE: Target = { kind: 'file', path: 'docs.parquet' };
-const S3: Target = {
+const DRY_RUN: ExportReport = { ...REPORT, file: undefined, manifest: undefined };
+
+function manifest(): Manifest {
+  const { keys: _, ...counts } = COUNTS;
+  return manifestOf({
+    shape: SHAPE,
+    tool: TOOL,
+    options: PLAN.options,
+    startedAt: STARTED.toISOString(),
+    finishedAt: FINISHED.toISOString(),
+    counts: { ...counts, keysFromPayload: null, duplicateKeys: null, duplicateKeysExact: null },
+    files: [{ key: 'docs.parquet', rows: 200_000, ...FILE, etag: null }],
+    warnings: ['odd', 'good to know'],
+  });
+}
+
+const LOCAL = settings({ kind: 'file', path: 'docs.parquet' }, PLAN);
+const S3 = {
   kind: 's3',
   endpoint: 'https://acc.r2.cloudflarestorage.com',
   bucket: 'b',
   region: 'auto',
   accessKeyId: undefined,
   secretAccessKey: undefined,
-};
+} as const;
+
+function settings(target: Target, plan: ExportPlan): Pick<ExporterSettings, 'plan' | 'format' | 'target'> {
+  return {
+    plan,
+    target,
+    format: {
+      schema: 'keyed',
+      strategy: 'parquet-med',
+      rowGroupRows: 10_000,
+      compression: 'zstd',
+      vectorEncoding: 'plain',
+      keyField: 'slug',
+      metadataField: undefined,
+    },
+  };
+}
 
 function at(location: string): ExportReport {
-  return { ...REPORT, file: { location, bytes: 1, rowGroups: 1, etag: 'abc' } };
+  return { ...REPORT, file: { ...FILE, location } };
+}
+
+/** The lines beside those of every run. */
+function linesOf(counts: Partial<ExportCounts>, width = 77): string[] {
+  const lines = reportLines({ ...REPORT, counts: { ...COUNTS, missing: 0, ...counts } }, LOCAL, width);
+  return lines.filter((line) => !/^(Exported|To|Manifest|Read it) /.test(line));
 }
 
 describe('reportLines()', () => {
-  test('tells rows, bytes, time, rate, where it is and how to read it', () => {
-    expect(reportLines(REPORT, FILE, 79)).toEqual([
+  test('tells rows, bytes, time, rate, where export and manifest are and how to read it', () => {
+    expect(reportLines(REPORT, LOCAL, 77)).toEqual([
       'Exported  200,000 rows in 20 row groups, 812 MB, 6s (40,000 rows/s)',
       'To        docs.parquet',
+      'Manifest  docs.parquet.json',
       'Without   1 point deleted meanwhile',
       "Read it   SELECT * FROM read_parquet('docs.parquet') LIMIT 5;",
     ]);
   });
 
-  test('quotes a path in SQL', () => {
-    expect(reportLines(at("it's.parquet"), FILE, 79).at(-1)).toContain("read_parquet('it''s.parquet')");
+  test('tells where a key came from, and that some are there twice', () => {
+    const keys = { fromPayload: 150_000, duplicates: 1_200, exact: true };
+    expect(linesOf({ keys })).toEqual([
+      'Keys      150,000 from the payload field slug, 50,000 from point ids, 1,200',
+      '          duplicates',
+    ]);
+    expect(linesOf({ keys: { ...keys, duplicates: 1, exact: false } }, 100)).toEqual([
+      'Keys      150,000 from the payload field slug, 50,000 from point ids, about 1 duplicate',
+    ]);
+    expect(linesOf({ keys: { ...keys, fromPayload: 200_000, duplicates: 0 } })).toEqual([
+      'Keys      200,000 from the payload field slug',
+    ]);
+    expect(linesOf({ keys: { ...keys, fromPayload: 0, duplicates: 0 } })).toEqual([
+      'Keys      200,000 from point ids',
+    ]);
   });
 
-  test('gives the secret that DuckDB wants for an S3 service', () => {
-    expect(reportLines(at('s3://b/docs/latest.parquet'), S3, 79).slice(-3)).toEqual([
+  test('says nothing of keys where there are none', () => {
+    expect(linesOf({ keys: undefined })).toEqual([]);
+    expect(linesOf({ rows: 0, keys: { fromPayload: 0, duplicates: 0, exact: true } })).toEqual([]);
+  });
+
+  test('counts the rows that lack a vector, and columns from the 21st on', () => {
+    expect(linesOf({ emptyVectors: { vector_a: 1, vector_b: 0, vector_c: 2_000 } })).toEqual([
+      'Empty     vector_a in 1 row, vector_c in 2,000 rows',
+    ]);
+    const many = Object.fromEntries(Array.from({ length: 23 }, (_, index) => [`vector_${index}`, 3]));
+    expect(linesOf({ emptyVectors: many }).join(' ')).toEndWith('vector_19 in 3 rows and 3 more columns');
+  });
+
+  test('says nothing odd of a run that a limit cut short', () => {
+    expect(linesOf({ before: 200_000, idsSeen: 1_000, rows: 1_000 })).toEqual([]);
+  });
+
+  test('quotes a path in SQL', () => {
+    const local = settings({ kind: 'file', path: "it's.parquet" }, { ...PLAN, key: "it's.parquet" });
+    expect(reportLines(at("it's.parquet"), local, 77).at(-1)).toContain("read_parquet('it''s.parquet')");
+  });
+
+  test('gives the secret that DuckDB wants for an S3 service, and the place of the manifest there', () => {
+    const plan = { ...PLAN, key: 'docs/latest.parquet', manifestKey: 'docs/latest.json' };
+    const report = at('s3://b/docs/latest.parquet');
+    const lines = (target: Target) => reportLines(report, settings(target, plan), 77);
+    expect(lines(S3)).toContain('Manifest  s3://b/docs/latest.json');
+    expect(lines(S3).slice(-3)).toEqual([
       "Read it   CREATE SECRET (TYPE s3, KEY_ID '…', SECRET '…',",
       "            ENDPOINT 'acc.r2.cloudflarestorage.com', REGION 'auto', URL_STYLE 'path');",
       "          SELECT * FROM read_parquet('s3://b/docs/latest.parquet') LIMIT 5;",
     ]);
-    const plain = reportLines(at('s3://b/k'), { ...S3, endpoint: 'http://127.0.0.1:7070' }, 79).join('\n');
+    const plain = lines({ ...S3, endpoint: 'http://127.0.0.1:7070' }).join('\n');
     expect(plain).toContain("ENDPOINT '127.0.0.1:7070'");
     expect(plain).toContain('USE_SSL false');
-    const aws = reportLines(at('s3://b/k'), { ...S3, endpoint: undefined, region: 'eu-west-1' }, 79).join(
-      '\n',
-    );
+    const aws = lines({ ...S3, endpoint: undefined, region: 'eu-west-1' }).join('\n');
     expect(aws).toContain("CREATE SECRET (TYPE s3, PROVIDER credential_chain, REGION 'eu-west-1');");
   });
 
   test('says of a dry run that nothing was written', () => {
-    expect(reportLines({ ...REPORT, file: undefined }, FILE, 79).join(' ')).toContain('nothing was written');
+    expect(reportLines(DRY_RUN, LOCAL, 77).join(' ')).toContain('nothing was written');
   });
 });
 
 describe('reportDocument()', () => {
-  const tool = { name: 'exporter-r2', version: '0.1.0' };
+  const documentOf = (report: ExportReport) => JSON.parse(JSON.stringify(reportDocument(report, PLAN, TOOL)));
 
-  test('has the names of the manifest, plain values only', () => {
-    const document = JSON.parse(JSON.stringify(reportDocument(REPORT, 'docs.parquet', tool)));
-    expect(document).toMatchObject({
-      tool,
-      collection: 'docs',
-      serverVersion: '1.18.3',
-      startedAt: '1970-01-01T00:00:00.000Z',
-      finishedAt: '1970-01-01T00:00:06.000Z',
+  test('is the manifest, with places, plan and timings beside it', () => {
+    const ofManifest = manifest();
+    const { protocol, points, passes, passesReason, format, location, estimatedBytes } = REPORT.plan;
+    expect(documentOf(REPORT)).toEqual({
+      ...ofManifest,
+      files: [{ ...ofManifest.files[0], location: 'docs.parquet' }],
       dryRun: false,
-      counts: { before: 200_001, idsSeen: 200_001, rows: 200_000, missing: 1 },
-      files: [{ key: 'docs.parquet', bytes: 812_000_000, rows: 200_000, rowGroups: 20, etag: null }],
-      warnings: ['odd'],
+      manifestLocation: 'docs.parquet.json',
+      plan: {
+        ...{ protocol, points, passes, passesReason, format, location, estimatedBytes },
+        vectors: SHAPE.vectors,
+      },
       timings: { exportSeconds: 5, uploadSeconds: 1, totalSeconds: 6 },
     });
   });
 
-  test('has no files after a dry run', () => {
-    const document = reportDocument({ ...REPORT, file: undefined }, 'k', tool);
-    expect(document.files).toEqual([]);
-    expect(document.dryRun).toBe(true);
+  test('has after a dry run no files and no manifest, and what is known by the same names', () => {
+    const document = documentOf(DRY_RUN);
+    expect(document).toMatchObject({
+      tool: TOOL,
+      collection: 'docs',
+      alias: 'current',
+      serverVersion: '1.18.3',
+      vectors: SHAPE.vectors,
+      options: { schema: 'keyed', vectors: null },
+      startedAt: '1970-01-01T00:00:00.000Z',
+      finishedAt: '1970-01-01T00:00:06.000Z',
+      dryRun: true,
+      files: [],
+      manifestLocation: null,
+      plan: { protocol: 'rest', points: 200_001 },
+      timings: { totalSeconds: 6 },
+    });
+    expect(document.manifest).toBeUndefined();
+    const own = { ...DRY_RUN, plan: { ...DRY_RUN.plan, shape: { ...SHAPE, name: 'docs' } } };
+    expect(documentOf(own)).toMatchObject({ collection: 'docs', alias: null });
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../../../lib/cli/env.ts';
-import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../../../lib/cli/flags.ts';
+import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
 import { parseArguments } from '../../../lib/cli/parse-flags.ts';
 import { readExporterSettings } from '../../../lib/cli/settings.ts';
 import { ToolError } from '../../../lib/errors.ts';
@@ -47,26 +47,49 @@ describe('readExporterSettings()', () => {
     const settings = read('--collection docs --output docs.parquet');
     expect(settings.plan).toEqual({
       collection: 'docs',
+      vectors: undefined,
+      filter: undefined,
+      limit: undefined,
+      shardKey: undefined,
+      strict: false,
       batchSize: 10_000,
       retrieveBatch: undefined,
       parallel: Math.min(availableParallelism(), 256),
       key: 'docs.parquet',
+      manifestKey: 'docs.parquet.json',
+      options: {
+        schema: 'keyed',
+        strategy: 'parquet-med',
+        rowGroupSize: 10_000,
+        compression: 'zstd',
+        vectorEncoding: 'plain',
+        keyField: 'key',
+        metadataField: null,
+        vectors: null,
+        filter: null,
+        limit: null,
+        shardKey: null,
+      },
       passes: 'auto',
       streaming: true,
       dryRun: false,
     });
-    expect(settings.strategy).toEqual({
-      name: 'parquet-med',
-      rowGroupSize: 10_000,
+    expect(settings.format).toEqual({
+      schema: 'keyed',
+      strategy: 'parquet-med',
+      rowGroupRows: 10_000,
       compression: 'zstd',
       vectorEncoding: 'plain',
       keyField: 'key',
+      metadataField: undefined,
     });
+    expect(settings.transport.consistency).toBeUndefined();
     expect(settings.target).toEqual({ kind: 'file', path: 'docs.parquet' });
     expect(settings.protocol).toBe('grpc');
     expect(settings.transport.url.href).toBe('http://localhost:6334/');
     expect(settings.workFolder).toBe(join(tmpdir(), 'qdrant-export', 'docs'));
-    for (const part of [settings, settings.plan, settings.strategy, settings.target, settings.transport]) {
+    const { plan, format, target, transport } = settings;
+    for (const part of [settings, plan, plan.options, format, target, transport]) {
       expect(Object.isFrozen(part)).toBe(true);
     }
   });
@@ -76,10 +99,10 @@ describe('readExporterSettings()', () => {
     ['parquet-med', 10_000],
     ['parquet-large', 100_000],
   ])('gives %s row groups of %d rows unless told otherwise', (name, rows) => {
-    expect(read(`--collection c --output f --strategy ${name}`).strategy.rowGroupSize).toBe(rows);
-    expect(
-      read(`--collection c --output f --strategy ${name} --row-group-size 5`).strategy.rowGroupSize,
-    ).toBe(5);
+    expect(read(`--collection c --output f --strategy ${name}`).format.rowGroupRows).toBe(rows);
+    expect(read(`--collection c --output f --strategy ${name} --row-group-size 5`).format.rowGroupRows).toBe(
+      5,
+    );
   });
 
   test('reads the environment where no flag speaks', () => {
@@ -100,6 +123,56 @@ describe('readExporterSettings()', () => {
     expect(settings.sourceDate?.toISOString()).toBe('1970-01-02T00:00:00.000Z');
     expect(JSON.stringify(settings)).not.toContain('SK');
     expect(Bun.inspect(settings)).not.toContain('SK');
+  });
+
+  test('hands on what is to be exported, and writes it into the options of the manifest', () => {
+    const settings = read(
+      '--collection c --output f --schema points --vectors text,"" --filter={"n":18446744073709551615} --limit 7 --shard-key acme --strict --consistency majority',
+    );
+    const selection = {
+      vectors: ['text', ''],
+      filter: '{"n":18446744073709551615}',
+      limit: 7,
+      shardKey: 'acme',
+    };
+    expect(settings.plan).toMatchObject({ ...selection, strict: true });
+    expect(settings.plan.options).toEqual({
+      ...selection,
+      schema: 'points',
+      strategy: 'parquet-med',
+      rowGroupSize: 10_000,
+      compression: 'zstd',
+      vectorEncoding: 'plain',
+      keyField: null,
+      metadataField: null,
+    });
+    expect(settings.transport.consistency).toBe('majority');
+    expect(Object.isFrozen(settings.plan.vectors)).toBe(true);
+  });
+
+  test('tells no vectors from all of them', () => {
+    const { plan } = read('--collection c --output f --vectors none');
+    expect(plan.vectors).toEqual([]);
+    expect(plan.options.vectors).toEqual([]);
+  });
+
+  test('takes the fields that become key and metadata', () => {
+    const { format, plan } = read('--collection c --output f --key-field id --metadata-field meta');
+    expect(format).toMatchObject({ keyField: 'id', metadataField: 'meta' });
+    expect(plan.options).toMatchObject({ keyField: 'id', metadataField: 'meta' });
+    const pinecone = read('--collection c --output f --schema pinecone --metadata-field meta');
+    expect(pinecone.plan.options).toMatchObject({ keyField: null, metadataField: 'meta' });
+  });
+
+  test('puts the manifest beside the export, in a store and in a folder', () => {
+    const environment = { ...R2, R2_BUCKET: 'b' };
+    expect(read('--collection a?b --prefix p', environment).plan.manifestKey).toBe('p/a%3Fb/latest.json');
+    expect(read('--collection c --output out/x.parquet').plan.manifestKey).toBe('out/x.parquet.json');
+    for (const path of ['x.json', 'out/x.JSON']) {
+      expect(sentence(`--collection c --output ${path}`)).toBe(
+        `--output is "${path}", a name for the manifest beside the export; the path of a Parquet file is wanted.`,
+      );
+    }
   });
 
   test('wants a collection, and takes any name but one with / or NUL', () => {
@@ -130,25 +203,6 @@ describe('readExporterSettings()', () => {
     expect(read(`${given} --batch-size 1 --retrieve-batch 1`).plan.retrieveBatch).toBe(1);
     expect(sentence(`${given} --batch-size 101 --retrieve-batch 51`)).toBe(
       '--retrieve-batch is 51; at most 50, half of --batch-size 101, is wanted.',
-    );
-  });
-
-  test('refuses flags that contradict', () => {
-    expect(sentence('--quiet --verbose')).toBe('--quiet and --verbose contradict: give one of them.');
-    expect(sentence('--output f --stream-upload')).toStartWith('--stream-upload and --output contradict');
-    expect(sentence('--output f --bucket b')).toStartWith('--bucket and --output contradict');
-    expect(sentence('--output f --prefix b')).toStartWith('--prefix and --output contradict');
-    // A variable is no flag: it may stay set.
-    expect(read('--collection c --output f', { R2_BUCKET: 'b' }).target.kind).toBe('file');
-  });
-
-  test('wants --strategy with --stream-upload and names the three', () => {
-    const environment = { ...R2, R2_BUCKET: 'b' };
-    expect(sentence('--collection c --stream-upload', environment)).toBe(
-      '--stream-upload wants a strategy to be named: --strategy parquet-small, --strategy parquet-med or --strategy parquet-large.',
-    );
-    expect(read('--collection c --stream-upload --strategy parquet-med', environment).plan.streaming).toBe(
-      true,
     );
   });
 

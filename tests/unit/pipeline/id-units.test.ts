@@ -3,7 +3,8 @@ import { ToolError } from '../../../lib/errors.ts';
 import type { PointId } from '../../../lib/model.ts';
 import { BatchSize } from '../../../lib/pipeline/batch-size.ts';
 import { idUnits } from '../../../lib/pipeline/id-units.ts';
-import type { IdPage, PageRequest } from '../../../lib/qdrant/transport.ts';
+import type { IdPage, PageRequest, PointSet } from '../../../lib/qdrant/transport.ts';
+import { pointsOf } from '../../support/point-sets.ts';
 import { scriptedTransport } from '../../support/scripted-transport.ts';
 
 const signal = new AbortController().signal;
@@ -15,7 +16,8 @@ function unitsOf(
 ): ReadableStream<{ readonly ids: readonly PointId[] }> {
   return idUnits({
     transport: scriptedTransport({ scrollIds: (_, page) => scrollIds(page) }),
-    collection: 'c',
+    sets: [pointsOf('c')],
+    limit: Number.POSITIVE_INFINITY,
     pageSize: new BatchSize(pageSize),
     unitRows: () => unitRows,
     signal,
@@ -62,6 +64,62 @@ describe('idUnits()', () => {
     expect(units.flatMap((unit) => unit.ids)).toEqual(ids);
   });
 
+  test('reads set after set, an id of two sets twice, and no unit holds ids of two', async () => {
+    const keys = ['a', 'b', 'empty', 'c'].map((text) =>
+      pointsOf('c', { shardKey: { kind: 'keyword', text } }),
+    );
+    const ids = new Map<string, PointId[]>([
+      ['a', numbers(5)],
+      ['b', numbers(7)],
+      ['c', ['1', '3']],
+    ]);
+    const scrollIds = (set: PointSet, page: PageRequest) =>
+      pagesOf(ids.get(set.shardKey?.text ?? '') ?? [])(page);
+    const units = await Array.fromAsync(
+      idUnits({
+        transport: scriptedTransport({ scrollIds }),
+        sets: keys,
+        limit: Number.POSITIVE_INFINITY,
+        pageSize: new BatchSize(3),
+        unitRows: () => 4,
+        signal,
+      }),
+    );
+    expect(units.map((unit) => [unit.points.shardKey?.text ?? '', ...unit.ids])).toEqual([
+      ['a', '1', '2', '3', '4'],
+      ['a', '5'],
+      ['b', '1', '2', '3', '4'],
+      ['b', '5', '6', '7'],
+      ['c', '1', '3'],
+    ]);
+  });
+
+  for (const limit of [1, 4, 5, 6, 10, 12, 99]) {
+    test(`asks for ${limit} ids in all at most, over sets and pages`, async () => {
+      const sets = ['a', 'b'].map((text) => pointsOf('c', { shardKey: { kind: 'keyword', text } }));
+      let asked = 0;
+      const units = await Array.fromAsync(
+        idUnits({
+          transport: scriptedTransport({
+            scrollIds: async (_, page) => {
+              const answer = await pagesOf(numbers(6))(page);
+              asked += answer.ids.length;
+              return answer;
+            },
+          }),
+          sets,
+          limit,
+          pageSize: new BatchSize(4),
+          unitRows: () => 4,
+          signal,
+        }),
+      );
+      const wanted = [...numbers(6), ...numbers(6)].slice(0, limit);
+      expect(units.flatMap((unit) => unit.ids)).toEqual(wanted);
+      expect(asked).toBe(wanted.length);
+    });
+  }
+
   for (const [what, pages] of [
     [
       'an id twice',
@@ -71,11 +129,19 @@ describe('idUnits()', () => {
       ],
     ],
     ['ids out of order', [{ ids: ['2', '1'], next: undefined }]],
+    ['more ids than were asked for', [{ ids: numbers(101), next: undefined }]],
     ['a next page that begins on this one', [{ ids: ['1', '2'], next: '2' }]],
   ] as const) {
     test(`refuses ${what} as an integrity error`, async () => {
       const queue: IdPage[] = [...pages];
-      const units = unitsOf(async () => queue.shift() as IdPage, 8);
+      const units = idUnits({
+        transport: scriptedTransport({ scrollIds: async () => queue.shift() as IdPage }),
+        sets: [pointsOf('c')],
+        limit: 100,
+        pageSize: new BatchSize(10),
+        unitRows: () => 8,
+        signal,
+      });
       const error = await Array.fromAsync(units).catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(ToolError);
       expect((error as ToolError).code).toBe('integrity');

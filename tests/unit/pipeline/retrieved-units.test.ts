@@ -4,9 +4,11 @@ import { ToolError } from '../../../lib/errors.ts';
 import { BatchPool } from '../../../lib/pipeline/batch-pool.ts';
 import { BatchSize } from '../../../lib/pipeline/batch-size.ts';
 import { unitRetriever } from '../../../lib/pipeline/retrieved-units.ts';
+import { pointsOf } from '../../support/point-sets.ts';
 import { scriptedTransport } from '../../support/scripted-transport.ts';
 
 const signal = new AbortController().signal;
+const points = pointsOf('c');
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => String(index + 1));
 
 function retriever(
@@ -15,7 +17,6 @@ function retriever(
 ) {
   return unitRetriever({
     transport: scriptedTransport({ retrieve: (_, ids, into) => retrieve(ids, into) }),
-    collection: 'c',
     batches: new BatchPool({ rows: 100, vectors: [], fields: [] }),
     retrieveSize: new BatchSize(options.size ?? 100),
     parallel: options.parallel ?? 1,
@@ -37,7 +38,7 @@ describe('unitRetriever()', () => {
       },
       { size: 45 },
     );
-    const batch = await fetch({ ids: numbers(100) });
+    const batch = await fetch({ points, ids: numbers(100) });
     expect(batch.ids).toEqual(numbers(100));
     expect(sizes).toEqual([34, 33, 33]);
   });
@@ -49,7 +50,7 @@ describe('unitRetriever()', () => {
         into,
       ),
     );
-    const batch = await fetch({ ids: numbers(10) });
+    const batch = await fetch({ points, ids: numbers(10) });
     expect([...batch.ids]).toEqual(['1', '2', '4', '5', '7', '8', '10']);
   });
 
@@ -60,7 +61,7 @@ describe('unitRetriever()', () => {
   ] as const) {
     test(`refuses a point ${what}`, async () => {
       const fetch = retriever((_, into) => answer(answered, into));
-      const error = await fetch({ ids: ['1', '2'] }).catch((thrown: unknown) => thrown);
+      const error = await fetch({ points, ids: ['1', '2'] }).catch((thrown: unknown) => thrown);
       expect((error as ToolError).code).toBe('integrity');
     });
   }
@@ -77,7 +78,7 @@ describe('unitRetriever()', () => {
       },
       { parallel: 3 },
     );
-    await Promise.all(Array.from({ length: 10 }, () => fetch({ ids: numbers(5) })));
+    await Promise.all(Array.from({ length: 10 }, () => fetch({ points, ids: numbers(5) })));
     expect(most).toBe(3);
   });
 
@@ -86,6 +87,6 @@ describe('unitRetriever()', () => {
       if (ids.length > 30) return Promise.reject(new ToolError('qdrant', 'x', { remedy: 'smaller' }));
       return answer(ids, into);
     });
-    expect([...(await fetch({ ids: numbers(100) })).ids]).toEqual(numbers(100));
+    expect([...(await fetch({ points, ids: numbers(100) })).ids]).toEqual(numbers(100));
   });
 });

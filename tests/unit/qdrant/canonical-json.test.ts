@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { TextColumn } from '../../../lib/batch.ts';
 import {
   compareBytes,
+  compareEscaped,
   doubleText,
   writeAscii,
   writeEscape,
@@ -90,4 +91,26 @@ test('compareBytes() is the order of code points, which is not that of UTF-16', 
       expect(Math.sign(order)).toBe(Math.sign(i - j));
     }
   }
+});
+
+test('compareEscaped() orders canonical strings by what they stand for', () => {
+  const units = ['\u0000', '\u0001', '\b', '\t', '\n', '\u000b', '\f', '\r', '\u001f', ' ', '"', '#', '/'];
+  units.push('0', '[', '\\', ']', 'a', 'n', 'u', '\u007f', 'é', '～', '😀');
+  const names = ['', ...units, ...units.flatMap((unit) => units.map((other) => unit + other))];
+  const places: (readonly [start: number, end: number])[] = [];
+  const out = new TextColumn(1, 1);
+  for (const name of names) {
+    const start = out.length;
+    const bytes = new TextEncoder().encode(name);
+    writeString(out, bytes, 0, bytes.length);
+    places.push([start + 1, out.length - 1]);
+  }
+  for (const [i, [aStart, aEnd]] of places.entries()) {
+    for (const [j, [bStart, bEnd]] of places.entries()) {
+      const order = compareEscaped(out.bytes, aStart, aEnd, bStart, bEnd);
+      const wanted = Buffer.compare(Buffer.from(names[i] as string), Buffer.from(names[j] as string));
+      if (Math.sign(order) !== wanted) throw new Error(`${JSON.stringify([names[i], names[j]])}: ${order}`);
+    }
+  }
+  expect(places).toHaveLength(1 + 24 + 24 * 24);
 });

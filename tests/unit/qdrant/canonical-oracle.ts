@@ -1,5 +1,5 @@
 /** A number as it was spelled. */
-class Spelled {
+export class Spelled {
   readonly source: string;
 
   constructor(source: string) {
@@ -7,23 +7,28 @@ class Spelled {
   }
 }
 
+/** JSON.parse with every number as it was spelled. */
+export function parseSpelled(json: string): unknown {
+  return JSON.parse(json, (_key, plain: unknown, context?: { source?: string }) =>
+    typeof plain === 'number' ? new Spelled(String(context?.source)) : plain,
+  );
+}
+
 /**
  * Canonical text of a JSON text by way of JSON.parse and JSON.stringify: slow, and sharing no code with what
  * it checks. Integers stay as spelled, other numbers go through a double.
  */
 export function canonicalOf(json: string): string {
-  const value: unknown = JSON.parse(json, (_key, plain: unknown, context?: { source?: string }) =>
-    typeof plain === 'number' ? new Spelled(String(context?.source)) : plain,
-  );
-  return write(value);
+  return canonicalText(parseSpelled(json));
 }
 
-function write(value: unknown): string {
+/** The same of what parseSpelled() gave. */
+export function canonicalText(value: unknown): string {
   if (value instanceof Spelled) return writeNumber(value.source);
-  if (Array.isArray(value)) return `[${value.map(write).join()}]`;
+  if (Array.isArray(value)) return `[${value.map(canonicalText).join()}]`;
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-    return `{${entries.map(([name, member]) => `${JSON.stringify(name)}:${write(member)}`).join()}}`;
+    return `{${entries.map(([name, member]) => `${JSON.stringify(name)}:${canonicalText(member)}`).join()}}`;
   }
   return JSON.stringify(value);
 }

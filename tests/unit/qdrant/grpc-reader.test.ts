@@ -1,60 +1,8 @@
 import { describe, expect, test } from 'bun:test';
-import { PointBatch } from '../../../lib/batch.ts';
-import { ToolError } from '../../../lib/errors.ts';
-import { isUuid, type VectorSpec } from '../../../lib/model.ts';
-import { readIdPage, readRetrieved, readScrolled } from '../../../lib/qdrant/grpc-reader.ts';
-import { seeded } from '../../support/batches.ts';
-import {
-  bytesField,
-  doubleField,
-  packedFloats,
-  stringField,
-  unpackedFloats,
-  varintField,
-} from '../../support/qdrant-double/protobuf.ts';
-import { type GrpcExchangeRecording, readRecording } from '../../support/qdrant-double/recorded-exchanges.ts';
-
-const VERSIONS = ['1.16.3', '1.18.3'] as const;
-
-function dense(size: number, name = ''): VectorSpec {
-  return { kind: 'dense', name, size, distance: 'Dot', datatype: 'float32' };
-}
-
-function batchOf(vectors: readonly VectorSpec[] = [], rows = 100): PointBatch {
-  return new PointBatch({ rows, vectors, fields: ['key'] });
-}
-
-function payloadOf(batch: PointBatch, row: number): string {
-  const { payload } = batch;
-  return new TextDecoder('utf-8', { fatal: true }).decode(
-    payload.bytes.subarray(payload.start(row), payload.end(row)),
-  );
-}
-
-function errorOf(action: () => unknown): ToolError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof ToolError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
-
-/** Fields of a RetrievedPoint with number 7. */
-const ID = bytesField(1, varintField(1, 7));
-const point = (...fields: readonly Uint8Array[]) => bytesField(1, ID, ...fields);
-const unnamed = (...fields: readonly Uint8Array[]) => bytesField(4, bytesField(1, ...fields));
-const entry = (key: string, value: Uint8Array) => bytesField(2, stringField(1, key), bytesField(2, value));
-const child = (key: string, value: Uint8Array) => bytesField(1, stringField(1, key), bytesField(2, value));
-const struct = (...children: readonly Uint8Array[]) => bytesField(6, ...children);
-const list = (...values: readonly Uint8Array[]) =>
-  bytesField(7, ...values.map((value) => bytesField(1, value)));
-
-function read(message: Uint8Array, batch = batchOf()): PointBatch {
-  readRetrieved(Buffer.from(message), batch);
-  return batch;
-}
+import { readIdPage } from '../../../lib/qdrant/grpc-reader.ts';
+import { bytesField, doubleField, stringField, varintField } from '../../support/qdrant-double/protobuf.ts';
+import { errorOf, payloadOf, specOf } from './batch-rows.ts';
+import { batchOf, child, entry, list, named, point, read, struct, unnamed, vectorOf } from './grpc-fields.ts';
 
 /** The canonical text of a payload of these entries. */
 function canonical(...entries: readonly Uint8Array[]): string {
@@ -171,81 +119,34 @@ describe('readRetrieved() and payloads', () => {
     expect(batch.rowCount).toBe(0);
   });
 
+  test('keeps 10 MB in one point, and the point after it, whole', () => {
+    const long = 'ü'.repeat(5_000_000);
+    const batch = read(
+      Buffer.concat([
+        point(entry('long', stringField(4, long)), entry('a', varintField(3, 1))),
+        point(entry('b', varintField(5, 1))),
+      ]),
+    );
+    expect(payloadOf(batch, 0)).toBe(`{"a":1,"long":"${long}"}`);
+    expect(payloadOf(batch, 1)).toBe('{"b":true}');
+  });
+
+  test('tells the empty name and NUL in names apart from all others', () => {
+    const nameless = bytesField(2, bytesField(2, varintField(3, 1)));
+    expect(
+      canonical(nameless, entry('\u0000', varintField(3, 2)), entry('a\u0000b', varintField(3, 3))),
+    ).toBe('{"":1,"\\u0000":2,"a\\u0000b":3}');
+  });
+
   test('refuses a value of a kind that it does not know', () => {
     expect(errorOf(() => value(stringField(9, 'x'))).message).toContain('(9)');
   });
 });
 
-describe('readRetrieved() and vectors', () => {
-  const floats = Float32Array.of(1.5, -0, Number.NaN, 1e-45);
-
-  test.each([
-    ['unpacked `data`, as 1.16 writes it', unpackedFloats(1, floats)],
-    ['packed `data`', packedFloats(1, floats)],
-    ['`dense`, as 1.17 and later write it', bytesField(101, packedFloats(1, floats))],
-  ])('reads %s, bit for bit', (_, vector) => {
-    const batch = read(point(unnamed(vector)), batchOf([dense(4)]));
-    expect(batch.vectors[0]?.present[0]).toBe(1);
-    expect(batch.vectors[0]?.bytes.subarray(0, 16)).toEqual(new Uint8Array(floats.buffer));
-  });
-
-  test('leaves a vector that a point lacks out, also where an earlier batch had one', () => {
-    const batch = read(point(unnamed(packedFloats(1, floats))), batchOf([dense(4)]));
-    batch.reset();
-    expect(read(point(), batch).vectors[0]?.present[0]).toBe(0);
-  });
-
-  for (const [what, make] of [
-    ['unpacked', (values: Float32Array) => unpackedFloats(1, values)],
-    ['packed', (values: Float32Array) => packedFloats(1, values)],
-    ['dense', (values: Float32Array) => bytesField(101, packedFloats(1, values))],
-  ] as const) {
-    test.each([1, 3, 5, 9])(`refuses a ${what} vector of %d dimensions where 4 are declared`, (size) => {
-      const batch = batchOf([dense(4)], 2);
-      const guard = batch.vectors[0]?.values.fill(9);
-      const error = errorOf(() => read(point(unnamed(make(new Float32Array(size).fill(1)))), batch));
-      expect(error.code).toBe('integrity');
-      expect(error.message).toMatch(new RegExp(`of ${size} dimensions .* has 4`));
-      expect(batch.rowCount).toBe(0);
-      // Nothing is written beyond the row.
-      expect([...(guard?.subarray(4) ?? [])]).toEqual([9, 9, 9, 9]);
-    });
-  }
-
-  test('refuses a vector in a field that it does not know, rather than taking it for missing', () => {
-    for (const field of [102, 103, 104]) {
-      const vector = bytesField(field, packedFloats(1, floats));
-      const error = errorOf(() => read(point(unnamed(vector)), batchOf([dense(4)])));
-      expect(error.code).toBe('integrity');
-    }
-  });
-
-  test('reads named vectors, whichever of name and value comes first', () => {
-    const name = stringField(1, 'a');
-    const vector = bytesField(2, packedFloats(1, floats));
-    const other = bytesField(1, stringField(1, 'other'), bytesField(2, packedFloats(1, Float32Array.of(1))));
-    for (const fields of [
-      [name, vector],
-      [vector, name],
-    ]) {
-      const named = bytesField(4, bytesField(2, other, bytesField(1, ...fields)));
-      const batch = read(point(named), batchOf([dense(4, 'a')]));
-      expect(batch.vectors[0]?.present[0]).toBe(1);
-      expect(batch.vectors[0]?.bytes.subarray(0, 16)).toEqual(new Uint8Array(floats.buffer));
-    }
-  });
-
-  test('refuses more points than the batch has room for', () => {
-    const batch = batchOf([], 2);
-    const error = errorOf(() => read(Buffer.concat([point(), point(), point()]), batch));
-    expect(error.code).toBe('integrity');
-    expect(batch.rowCount).toBe(0);
-  });
-});
-
 describe('readRetrieved() and lengths', () => {
   /** A field that says to be as long as a u32 can say. */
-  const endless = (field: number) => Buffer.from([field * 8 + 2, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+  const endless = (field: number) =>
+    Buffer.concat([bytesField(field).subarray(0, -1), Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f])]);
 
   test.each([
     ['a point', endless(1)],
@@ -259,19 +160,46 @@ describe('readRetrieved() and lengths', () => {
     ['a vector', point(bytesField(4, endless(1)))],
     ['its floats', point(unnamed(endless(1)))],
     ['its dense form', point(unnamed(endless(101)))],
+    ['the floats in that', point(unnamed(bytesField(101, endless(1))))],
+    ['a name', point(named(bytesField(1, endless(1))))],
+    ['a named vector', point(named(bytesField(1, stringField(1, 'm'), endless(2))))],
+    ['a multivector', point(named(vectorOf('m', endless(103))))],
+    ['a vector of it', point(named(vectorOf('m', bytesField(103, endless(1)))))],
+    ['a sparse vector', point(named(vectorOf('s', endless(102))))],
+    ['its values', point(named(vectorOf('s', bytesField(102, endless(1)))))],
+    ['its indices', point(named(vectorOf('s', bytesField(102, endless(2)))))],
+    ['its old indices', point(named(vectorOf('s', endless(2))))],
+    ['its indices in those', point(named(vectorOf('s', bytesField(2, endless(1)))))],
   ])('refuses at once %s that claims to go on for 4 GiB', (_, message) => {
-    const batch = batchOf([dense(4)]);
+    const batch = batchOf([specOf('dense', '', 4), specOf('multi', 'm', 2), specOf('sparse', 's', 0)]);
     const error = errorOf(() => read(message, batch));
-    expect(error.code).toBe('qdrant');
+    expect(error.message).toContain('its bytes are malformed');
     expect(batch.rowCount).toBe(0);
-    // Nothing was copied of what is not there.
+    // No room was made for what is not there.
     expect(batch.payload.bytes.length).toBeLessThan(1_000_000);
+    for (const { values } of batch.vectors) expect(values.length).toBeLessThan(10_000);
+  });
+});
+
+describe('answers of more points than were asked for', () => {
+  test('leave the batch as it was, whether it had room for them or not', () => {
+    for (const [rows, asked] of [
+      [2, 100],
+      [100, 2],
+    ] as const) {
+      const batch = batchOf([], rows);
+      const error = errorOf(() => read(Buffer.concat([point(), point(), point()]), batch, asked));
+      expect(error.code).toBe('integrity');
+      expect(batch.rowCount).toBe(0);
+    }
+    const ids = Buffer.concat([1, 2, 3].map((id) => bytesField(2, bytesField(1, varintField(1, id)))));
+    expect(errorOf(() => readIdPage(ids, 2)).message).toContain('more points than the 2');
   });
 });
 
 describe('ids', () => {
   const page = (...ids: readonly Uint8Array[]) =>
-    readIdPage(Buffer.concat(ids.map((id) => bytesField(2, bytesField(1, id)))));
+    readIdPage(Buffer.concat(ids.map((id) => bytesField(2, bytesField(1, id)))), 4);
 
   test('reads numbers up to 2^64-1 and UUIDs exactly', () => {
     const uuid = 'f47ac10b-58cc-4372-a567-0e02b2c3d479';
@@ -293,168 +221,5 @@ describe('ids', () => {
     ['a number without an end', Buffer.from([8, 255])],
   ])('refuses %s', (_, id) => {
     expect(errorOf(() => page(id)).code).toBe('qdrant');
-  });
-});
-
-/** Every recorded answer that holds points, as the messages came over the wire. */
-const RECORDED = VERSIONS.flatMap((version) =>
-  readRecording<GrpcExchangeRecording[]>(version, 'grpc.json').flatMap(({ name, method, response }) =>
-    /Points\/(Scroll|Get)$/.test(method)
-      ? (response.messages ?? []).map(({ data }) => ({
-          name: `${version} ${name}`,
-          kind: method.endsWith('Get') ? ('get' as const) : ('scroll' as const),
-          message: Buffer.from(data, 'base64'),
-        }))
-      : [],
-  ),
-);
-
-/** Vectors that any recorded collection has. */
-const LAYOUTS: readonly (readonly VectorSpec[])[] = [
-  [dense(4)],
-  [dense(3)],
-  [dense(4, 'a'), dense(8, 'b')],
-  [],
-];
-
-describe('answers that were mutated on the way', () => {
-  const MUTATIONS = 40;
-  const MAX_ROWS = 64;
-
-  /** Right-shaped, whatever it says. */
-  function expectConsistent(batch: PointBatch): void {
-    const { rowCount, payload } = batch;
-    if (rowCount > MAX_ROWS) throw new Error(`${rowCount} rows in a batch of ${MAX_ROWS}`);
-    let end = 0;
-    for (const [row, id] of batch.ids.entries()) {
-      if (!isId(id)) throw new Error(`row ${row} has the id ${JSON.stringify(id)}`);
-      if (payload.end(row) < end) throw new Error(`payload ${row} ends before it begins`);
-      end = payload.end(row);
-      const value: unknown = JSON.parse(payloadOf(batch, row));
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('no object');
-      for (const { starts, ends } of batch.fields) {
-        const start = starts[row] as number;
-        if (start === -1) continue;
-        JSON.parse(new TextDecoder().decode(payload.bytes.subarray(start, ends[row])));
-      }
-    }
-    if (end !== payload.length) throw new Error('bytes behind the last payload');
-    for (const { present } of batch.vectors) {
-      if (present.some((flag, row) => flag > 1 || (flag === 1 && row >= rowCount)))
-        throw new Error('presence');
-    }
-  }
-
-  function isId(id: string): boolean {
-    if (isUuid(id)) return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
-    return /^(0|[1-9]\d{0,19})$/.test(id) && BigInt(id) < 2n ** 64n;
-  }
-
-  function mutated(message: Buffer, random: () => number): Buffer {
-    const bytes = Buffer.from(message);
-    const anywhere = () => Math.floor(random() * bytes.length);
-    switch (Math.floor(random() * 6)) {
-      case 0:
-        return bytes.subarray(0, anywhere());
-      case 1:
-        for (let flips = 1 + Math.floor(random() * 4); flips > 0; flips--) {
-          const at = anywhere();
-          bytes[at] = (bytes[at] as number) ^ (1 << Math.floor(random() * 8));
-        }
-        return bytes;
-      case 2:
-        bytes[anywhere()] = Math.floor(random() * 256);
-        return bytes;
-      case 3: {
-        // A length, most likely, that is nearly right.
-        const at = anywhere();
-        bytes[at] = ((bytes[at] as number) + (random() < 0.5 ? 1 : 255)) & 255;
-        return bytes;
-      }
-      case 4: {
-        const at = anywhere();
-        return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + Math.floor(random() * 8))]);
-      }
-      default: {
-        const at = anywhere();
-        const length = Math.floor(random() * 32);
-        return Buffer.concat([bytes.subarray(0, at + length), bytes.subarray(at)]);
-      }
-    }
-  }
-
-  /** What came of it: rows, or the error; anything else is thrown. */
-  function outcome(
-    kind: 'get' | 'scroll',
-    message: Buffer,
-    vectors: readonly VectorSpec[],
-  ): ToolError | undefined {
-    const batch = batchOf(vectors, MAX_ROWS);
-    // Rows that were there before stay whatever happens.
-    const prelude = bytesField(1, bytesField(1, varintField(1, 1)), entry('key', stringField(4, 'before')));
-    readRetrieved(prelude, batch);
-    try {
-      if (kind === 'get') readRetrieved(message, batch);
-      else {
-        const next = readScrolled(message, batch);
-        if (next !== undefined && !isId(next)) throw new Error(`next is ${next}`);
-      }
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof ToolError)) throw error;
-      expect(['qdrant', 'integrity', 'format']).toContain(error.code);
-      expect(batch.rowCount).toBe(1);
-      return error;
-    } finally {
-      expectConsistent(batch);
-      expect(payloadOf(batch, 0)).toBe('{"key":"before"}');
-    }
-  }
-
-  test('are all there to be mutated', () => {
-    expect(RECORDED.length * MUTATIONS).toBeGreaterThanOrEqual(3_000);
-  });
-
-  for (const [number, { name, kind, message }] of RECORDED.entries()) {
-    const seed = number + 1;
-    test(`${name}, ${MUTATIONS} times (seed ${seed}): an error or right-shaped rows`, () => {
-      const random = seeded(seed * 104_729);
-      for (let times = 0; times < MUTATIONS; times++) {
-        const bytes = mutated(message, random);
-        try {
-          for (const vectors of LAYOUTS) outcome(kind, bytes, vectors);
-          if (kind === 'scroll') {
-            const page = outcomeOfIds(bytes);
-            for (const id of page) if (!isId(id)) throw new Error(`the id ${id}`);
-          }
-        } catch (error) {
-          console.error(`${name}, seed ${seed}, mutation ${times}: ${bytes.toString('base64')}`);
-          throw error;
-        }
-      }
-    });
-  }
-
-  function outcomeOfIds(message: Buffer): readonly string[] {
-    try {
-      const { ids, next } = readIdPage(message);
-      return next === undefined ? ids : [...ids, next];
-    } catch (error) {
-      if (error instanceof ToolError) return [];
-      throw error;
-    }
-  }
-
-  test('are refused in most places where they were cut off', () => {
-    let refused = 0;
-    let whole = 0;
-    for (const { kind, message } of RECORDED) {
-      for (let length = 1; length < Math.min(message.length, 400); length++) {
-        if (outcome(kind, message.subarray(0, length), []) === undefined) whole++;
-        else refused++;
-      }
-    }
-    // A cut between two fields is a shorter message, and a valid one: gRPC's own length is there to notice it.
-    expect(whole).toBeLessThan(refused * 0.2);
   });
 });

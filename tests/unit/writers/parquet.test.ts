@@ -2,19 +2,30 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CollectionShape } from '../../../lib/model.ts';
+import { asyncBufferFromFile, parquetMetadataAsync } from 'hyparquet';
+import type { VectorSpec } from '../../../lib/model.ts';
 import type { Compression } from '../../../lib/writers/compress.ts';
+import type { TalliedUnit } from '../../../lib/writers/file-tally.ts';
 import { type ParquetOptions, parquetFormat } from '../../../lib/writers/parquet.ts';
-import type { ParquetUnit } from '../../../lib/writers/parquet-page.ts';
-import { anyFloats, batchOf, bitsOf, denseSpec, seeded, type TestPoint } from '../../support/batches.ts';
+import { anyFloats, bitsOf, seeded } from '../../support/batches.ts';
 import {
   DUCKDB_MISSING,
   PYARROW_MISSING,
-  queryWithDuckDb,
-  readWithDuckDb,
-  readWithHyparquet,
+  readAllWithPyarrow,
+  readColumnsWithDuckDb,
+  readColumnsWithHyparquet,
   readWithPyarrow,
 } from '../../support/foreign-readers.ts';
+import {
+  assembled,
+  encodeRows,
+  type PointRow,
+  payloadText,
+  shapeWith,
+  unitsOf,
+  vectorSpec,
+  writeRows,
+} from '../../support/point-rows.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -22,127 +33,103 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-function shapeOf(size: number): CollectionShape {
-  return {
-    name: 'test',
-    serverVersion: '1.18.3',
-    vectors: [denseSpec(size)],
-    shardCount: 1,
-    sharding: 'auto',
-    strictMode: {},
-  };
-}
-
 const OPTIONS: ParquetOptions = {
   strategy: 'parquet-small',
   rowGroupRows: 7,
   compression: 'none',
   vectorEncoding: 'plain',
+  schema: 'keyed',
   keyField: 'key',
+  metadataField: undefined,
   createdBy: 'qdrant-export-tools test',
   exportedAt: new Date(0),
-  payloadBytes: 0,
+  sample: { payloadBytes: 0, raggedVectorBytes: 0 },
 };
 
+function unnamed(size: number): VectorSpec {
+  return vectorSpec('dense', '', size);
+}
+
+function formatOf(vectors: readonly VectorSpec[], options: Partial<ParquetOptions> = {}) {
+  return parquetFormat(shapeWith(vectors), { ...OPTIONS, ...options });
+}
+
 /** Points with every kind of key, lacking vectors and any float there is. */
-function somePoints(count: number, size: number, floats: 'any' | 'finite' = 'any'): readonly TestPoint[] {
+function somePoints(count: number, size: number, floats: 'any' | 'finite' = 'any'): readonly PointRow[] {
   const random = seeded(count * 31 + size);
   return Array.from({ length: count }, (_, index) => {
     const finite = () => Float32Array.from({ length: size }, () => random() * 2 - 1);
     const vector = index % 5 === 3 ? null : floats === 'any' ? anyFloats(random, size) : finite();
-    if (index % 4 === 1) {
-      const value = JSON.stringify(`ключ "${index}"\n`);
-      return { id: String(index), payload: `{"key":${value}}`, key: [7, 7 + bytes(value)], vector };
-    }
-    if (index % 4 === 2) return { id: String(index), payload: '{"key":""}', key: [7, 9], vector };
-    return { id: String(index), payload: `{"n":${index},"text":"${'x'.repeat(index)}"}`, vector };
+    const id = String(index);
+    const vectors = { '': vector };
+    if (index % 4 === 1) return { id, payload: { key: JSON.stringify(`ключ "${index}"\n`) }, vectors };
+    if (index % 4 === 2) return { id, payload: { key: '""' }, vectors };
+    return { id, payload: { n: id, text: JSON.stringify('x'.repeat(index)) }, vectors };
   });
 }
 
-function bytes(text: string): number {
-  return Buffer.byteLength(text);
-}
-
-function keyOf(point: TestPoint): string {
-  const key: unknown = JSON.parse(point.payload).key;
+function keyOf(point: PointRow): string {
+  const key: unknown = JSON.parse(payloadText(point)).key;
   return typeof key === 'string' && key !== '' ? key : point.id;
 }
 
-/** Writes points in units as the format wants them and returns the file's path. */
+function vectorOf(point: PointRow): Float32Array | null {
+  return point.vectors?.[''] as Float32Array | null;
+}
+
+let files = 0;
 async function write(
-  points: readonly TestPoint[],
+  points: readonly PointRow[],
   size: number,
   options: Partial<ParquetOptions> = {},
 ): Promise<string> {
-  const format = parquetFormat(shapeOf(size), { ...OPTIONS, ...options });
-  async function* units(): AsyncGenerator<ParquetUnit> {
-    let from = 0;
-    for (let unit = 0; from < points.length; unit++) {
-      const rows = points.slice(from, from + format.unitRows(unit));
-      from += rows.length;
-      yield await format.encode(batchOf(rows, size, format.layout.rows));
-    }
-  }
-  const path = join(folder, `${Bun.randomUUIDv7()}.parquet`);
-  const file = Bun.file(path).writer();
-  for await (const chunk of format.assemble(units())) {
-    file.write(new Uint8Array(chunk));
-    await file.flush();
-  }
-  await file.end();
+  const path = join(folder, `${files++}.parquet`);
+  await Bun.write(path, (await writeRows(formatOf([unnamed(size)], options), points)).bytes);
   return path;
 }
 
 const COMPRESSIONS: readonly Compression[] = ['none', 'zstd', 'snappy', 'gzip'];
+const WAYS = COMPRESSIONS.flatMap((compression) =>
+  (['plain', 'byte-stream-split'] as const).map((vectorEncoding) => ({ compression, vectorEncoding })),
+);
 
 describe('parquetFormat()', () => {
-  for (const compression of COMPRESSIONS) {
-    for (const vectorEncoding of ['plain', 'byte-stream-split'] as const) {
-      test.skipIf(PYARROW_MISSING !== undefined)(
-        `gives pyarrow the same rows bit for bit, ${compression} and ${vectorEncoding}`,
-        async () => {
-          const points = somePoints(40, 5);
-          const file = await readWithPyarrow(await write(points, 5, { compression, vectorEncoding }));
-          expect(file.rows.map(({ key }) => key)).toEqual(points.map(keyOf));
-          expect(file.rows.map(({ metadata }) => metadata)).toEqual(points.map(({ payload }) => payload));
-          expect(file.rows.map(({ vector }) => bitsOf(vector))).toEqual(
-            points.map(({ vector }) => bitsOf(vector)),
-          );
-          expect(file.rowGroups).toEqual([7, 7, 7, 7, 7, 5]);
-        },
-      );
+  test.skipIf(PYARROW_MISSING !== undefined)(
+    'gives pyarrow the same rows bit for bit, however they are compressed and encoded',
+    async () => {
+      const points = somePoints(40, 5);
+      const paths = await Promise.all(WAYS.map((way) => write(points, 5, way)));
+      const read = await readAllWithPyarrow(paths);
+      expect(read).toHaveLength(WAYS.length);
+      for (const file of read) {
+        expect(file.rows.map(({ key }) => key)).toEqual(points.map(keyOf));
+        expect(file.rows.map(({ metadata }) => metadata)).toEqual(points.map(payloadText));
+        expect(file.rows.map(({ vector }) => bitsOf(vector))).toEqual(
+          points.map((point) => bitsOf(vectorOf(point))),
+        );
+        expect(file.rowGroups).toEqual([7, 7, 7, 7, 7, 5]);
+      }
+    },
+  );
 
-      test(`gives hyparquet the same rows, ${compression} and ${vectorEncoding}`, async () => {
-        const points = somePoints(40, 5, 'finite');
-        const rows = await readWithHyparquet(await write(points, 5, { compression, vectorEncoding }));
-        expect(rows.map(({ key }) => key)).toEqual(points.map(keyOf));
-        expect(rows.map(({ metadata }) => metadata)).toEqual(points.map(({ payload }) => payload));
-        expect(rows.map(({ vector }) => bitsOf(vector))).toEqual(points.map(({ vector }) => bitsOf(vector)));
-      });
+  for (const way of WAYS) {
+    const words = `${way.compression} and ${way.vectorEncoding}`;
+    test(`gives hyparquet the same rows, ${words}`, async () => {
+      const points = somePoints(40, 5, 'finite');
+      const { key, metadata, vector } = await readColumnsWithHyparquet(await write(points, 5, way));
+      expect(key).toEqual(points.map(keyOf));
+      expect(metadata).toEqual(points.map(payloadText));
+      expect(vector).toEqual(points.map(vectorOf));
+    });
 
-      test.skipIf(DUCKDB_MISSING !== undefined)(
-        `gives DuckDB the same rows, ${compression} and ${vectorEncoding}`,
-        async () => {
-          const points = somePoints(40, 5, 'finite');
-          const rows = await readWithDuckDb(await write(points, 5, { compression, vectorEncoding }));
-          expect(rows.map(({ key }) => key)).toEqual(points.map(keyOf));
-          expect(rows.map(({ vector }) => bitsOf(vector))).toEqual(
-            points.map(({ vector }) => bitsOf(vector)),
-          );
-        },
-      );
-    }
+    test.skipIf(DUCKDB_MISSING !== undefined)(`gives DuckDB the same rows, ${words}`, async () => {
+      const points = somePoints(40, 5, 'finite');
+      const { key, metadata, vector } = await readColumnsWithDuckDb(await write(points, 5, way));
+      expect(key).toEqual(points.map(keyOf));
+      expect(metadata).toEqual(points.map(payloadText));
+      expect(vector).toEqual(points.map(vectorOf));
+    });
   }
-
-  test.skipIf(DUCKDB_MISSING !== undefined)('has the columns of schema keyed', async () => {
-    const path = await write(somePoints(3, 2), 2);
-    const columns = await queryWithDuckDb(path, 'SELECT column_name, column_type FROM (DESCRIBE file)');
-    expect(columns).toEqual([
-      { column_name: 'key', column_type: 'VARCHAR' },
-      { column_name: 'metadata', column_type: 'VARCHAR' },
-      { column_name: 'vector', column_type: 'FLOAT[]' },
-    ]);
-  });
 
   test.skipIf(PYARROW_MISSING !== undefined)('keeps bounds of the keys of each row group', async () => {
     const points = somePoints(20, 2);
@@ -157,10 +144,21 @@ describe('parquetFormat()', () => {
   });
 
   test.skipIf(PYARROW_MISSING !== undefined)('writes a valid file of no rows', async () => {
-    const file = await readWithPyarrow(await write([], 3));
+    const format = formatOf([unnamed(3)]);
+    const { bytes, summary } = await writeRows(format, []);
+    const path = join(folder, 'empty.parquet');
+    await Bun.write(path, bytes);
+    const file = await readWithPyarrow(path);
     expect(file.rows).toEqual([]);
     expect(file.schema).toEqual(['key: string', 'metadata: string', 'vector: list<element: float>']);
-    expect(file.keyValues).toMatchObject({ 'qdrant.collection': 'test', 'qdrant.schema': 'keyed' });
+    expect(file.createdBy).toBe('qdrant-export-tools test');
+    expect(summary).toEqual({
+      rows: 0,
+      rowGroups: 0,
+      emptyVectors: { vector: 0 },
+      keys: { fromPayload: 0, duplicates: 0, exact: true },
+      notes: [],
+    });
   });
 
   test.skipIf(PYARROW_MISSING !== undefined)('cuts columns into pages where they are large', async () => {
@@ -168,51 +166,155 @@ describe('parquetFormat()', () => {
     const random = seeded(1);
     const points = Array.from({ length: 1000 }, (_, index) => ({
       id: String(index),
-      payload: `{"text":"${'x'.repeat(5000)}"}`,
-      vector: Float32Array.from({ length: 300 }, random),
+      payload: { text: JSON.stringify('x'.repeat(5000)) },
+      vectors: { '': Float32Array.from({ length: 300 }, random) },
     }));
-    const path = await write(points, 300, { rowGroupRows: 1000, compression: 'zstd' });
+    const path = await write(points, 300, { rowGroupRows: 1000, compression: 'none' });
+    // hyparquet fetches chunks together up to 2 MiB, and payloads alone are more.
+    expect((await readColumnsWithHyparquet(path)).metadata).toEqual(points.map(payloadText));
     const file = await readWithPyarrow(path);
-    expect(file.rows.map(({ vector }) => bitsOf(vector))).toEqual(points.map(({ vector }) => bitsOf(vector)));
-    expect(file.rows.map(({ metadata }) => metadata)).toEqual(points.map(({ payload }) => payload));
+    expect(file.rows.map(({ vector }) => bitsOf(vector))).toEqual(
+      points.map((point) => bitsOf(vectorOf(point))),
+    );
+    expect(file.rows.map(({ metadata }) => metadata)).toEqual(points.map(payloadText));
   });
 
-  test('closes a row group early where waiting payloads would exceed 64 MiB', async () => {
-    const payload = `{"text":"${'x'.repeat(9 * 1024 * 1024)}"}`;
-    const points = Array.from({ length: 9 }, (_, index) => ({ id: String(index), payload, vector: null }));
+  test('closes a row group early where payloads would exceed 80 MiB', async () => {
+    const payload = { text: JSON.stringify('x'.repeat(9 * 1024 * 1024)) };
+    const points = Array.from({ length: 12 }, (_, index) => ({ id: String(index), payload }));
     // One row a unit: a row of 4 MiB of floats fills it.
     const path = await write(points, 1024 * 1024, { rowGroupRows: 100, compression: 'zstd' });
-    const rows = await readWithHyparquet(path);
-    expect(rows.map(({ key }) => key)).toEqual(points.map(({ id }) => id));
-    const { parquetMetadataAsync, asyncBufferFromFile } = await import('hyparquet');
+    expect((await readColumnsWithHyparquet(path)).key).toEqual(points.map(({ id }) => id));
     const metadata = await parquetMetadataAsync(await asyncBufferFromFile(path));
-    expect(metadata.row_groups.map(({ num_rows }) => Number(num_rows))).toEqual([7, 2]);
+    expect(metadata.row_groups.map(({ num_rows }) => Number(num_rows))).toEqual([8, 4]);
+  });
+
+  test('closes a row group rather than put more rows in than asked for, where shard keys cut units short', async () => {
+    const shardKeys = ['a', 'b', 'c'].map((text) => ({ kind: 'keyword', text }) as const);
+    const shape = shapeWith([], { sharding: 'custom', shardKeys });
+    const rows = [3, 5, 2].flatMap((count, key) =>
+      Array.from({ length: count }, (_, id) => ({ id: String(id), shardKey: shardKeys[key] })),
+    );
+    const { bytes, summary } = await writeRows(parquetFormat(shape, OPTIONS), rows);
+    const path = join(folder, `${files++}.parquet`);
+    await Bun.write(path, bytes);
+    const { row_groups } = await parquetMetadataAsync(await asyncBufferFromFile(path));
+    expect(row_groups.map(({ num_rows }) => Number(num_rows))).toEqual([3, 7]);
+    expect(summary).toMatchObject({ rows: 10, rowGroups: 2 });
+  });
+
+  test('makes the same bytes whatever order units are encoded in, and however many at once', async () => {
+    const vectors = [unnamed(3), vectorSpec('multi', 'm', 2), vectorSpec('sparse', 's')];
+    const rows = somePoints(60, 3, 'finite').map((row, index) => ({
+      ...row,
+      vectors: {
+        ...row.vectors,
+        m: index % 3 === 0 ? null : Array.from({ length: index % 4 }, () => new Float32Array([index, 0.5])),
+        s: { indices: Uint32Array.of(index, index + 9), values: Float32Array.of(1, index) },
+      },
+    }));
+    const format = formatOf(vectors, { rowGroupRows: 20, compression: 'zstd', sample: HEAVY_PAYLOADS });
+    const expected = await writeRows(format, rows);
+    const units = unitsOf(format, rows);
+    expect(units.length).toBeGreaterThan(10);
+    const backwards: Promise<TalliedUnit>[] = [];
+    for (const unit of units.toReversed()) backwards.unshift(encodeRows(format, unit));
+    async function* inOrder(): AsyncGenerator<TalliedUnit> {
+      for (const unit of backwards) yield await unit;
+    }
+    expect(await assembled(format, inOrder())).toEqual(expected);
+  });
+
+  test('lays the column chunks of a row group in the order of the schema, the first where the group begins', async () => {
+    const vectors = [unnamed(4), vectorSpec('multi', 'm', 2), vectorSpec('sparse', 's')];
+    const { bytes } = await writeRows(formatOf(vectors, { rowGroupRows: 1 }), [{ id: '1' }, { id: '2' }]);
+    const path = join(folder, `${files++}.parquet`);
+    await Bun.write(path, bytes);
+    const { row_groups } = await parquetMetadataAsync(await asyncBufferFromFile(path));
+    expect(row_groups.length).toBe(2);
+    let end = 4n;
+    for (const { columns, file_offset } of row_groups) {
+      expect(file_offset).toBe(end);
+      for (const { meta_data } of columns) {
+        expect(meta_data?.data_page_offset).toBe(end);
+        end += meta_data?.total_compressed_size ?? 0n;
+      }
+    }
   });
 
   test('fixes the rows of work units by format and schema alone, row groups being whole units', () => {
-    const format = parquetFormat(shapeOf(1024), { ...OPTIONS, rowGroupRows: 10_000 });
-    const rows = Array.from({ length: 10 }, (_, unit) => format.unitRows(unit));
-    expect(rows.reduce((sum, count) => sum + count, 0)).toBe(10_000);
+    const format = formatOf([unnamed(1024)], { rowGroupRows: 10_007 });
+    const rows = Array.from({ length: 20 }, (_, unit) => format.unitRows(unit));
+    const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+    expect([sum(rows.slice(0, 10)), sum(rows.slice(10))]).toEqual([10_007, 10_007]);
     expect(Math.max(...rows)).toBe(format.layout.rows);
     expect(format.layout.rows).toBeLessThanOrEqual(1024);
   });
 
+  const mostRows = (vectors: readonly VectorSpec[], payloadBytes: number, raggedVectorBytes: number) =>
+    formatOf(vectors, { rowGroupRows: 1_000_000, sample: { payloadBytes, raggedVectorBytes } }).layout.rows;
+
   test('makes work units smaller where payloads are large, a row at least', () => {
-    const rows = [0, 350, 9_000, 100_000, 1_000_000, 100_000_000].map(
-      (payloadBytes) =>
-        parquetFormat(shapeOf(4), { ...OPTIONS, rowGroupRows: 1_000_000, payloadBytes }).layout.rows,
+    const rows = [0, 350, 9_000, 100_000, 1_000_000, 100_000_000].map((bytes) =>
+      mostRows([unnamed(4)], bytes, 0),
     );
     expect(rows).toEqual([1024, 1024, 512, 64, 8, 1]);
   });
 
-  for (const [found, vectors] of [
-    ['a named dense vector `text`', [{ ...denseSpec(3), name: 'text' }]],
-    ['an unnamed multivector', [{ ...denseSpec(3), kind: 'multi' as const }]],
-    ['a named sparse vector `s`', [{ ...denseSpec(0), kind: 'sparse' as const, name: 's' }]],
-    ['no vector', []],
+  test('makes work units smaller where multivectors and sparse vectors are large, a row at least', () => {
+    const rows = [0, 4_000, 4_097, 60_000, 70_000, 100_000_000].map((bytes) =>
+      mostRows([vectorSpec('multi', 'm', 128)], 0, bytes),
+    );
+    expect(rows).toEqual([1024, 1024, 512, 64, 32, 1]);
+  });
+
+  test('counts dense and ragged vectors together, and ragged bytes only where such a vector is chosen', () => {
+    const both = [unnamed(1024), vectorSpec('sparse', 's')];
+    expect([mostRows(both, 0, 0), mostRows(both, 0, 4096), mostRows([unnamed(1024)], 0, 4096)]).toEqual([
+      1024, 512, 1024,
+    ]);
+  });
+
+  test('cuts at the same rows when sampled sizes grow a little', () => {
+    const vectors = [unnamed(100), vectorSpec('multi', 'm', 128)];
+    expect(mostRows(vectors, 9_000, 33_000)).toBe(mostRows(vectors, 9_500, 35_000));
+  });
+
+  test('tells how many rows wait for their row group: all of one, or 80 MiB of them', () => {
+    const { rowsHeld } = formatOf([unnamed(4)], { rowGroupRows: 10_000 });
+    expect([100, (80 * 1024 * 1024) / 5, 10 ** 12].map(rowsHeld)).toEqual([10_000, 5, 1]);
+  });
+
+  for (const [words, options, vectors] of [
+    ['parquet-small, row groups of 7, uncompressed, plain vectors', {}, [unnamed(3)]],
+    [
+      'parquet-med, schema points, row groups of 10,000, zstd, byte-stream-split vectors',
+      {
+        strategy: 'parquet-med',
+        schema: 'points',
+        rowGroupRows: 10_000,
+        compression: 'zstd',
+        vectorEncoding: 'byte-stream-split',
+      },
+      [unnamed(3)],
+    ],
+    ['parquet-small, row groups of 7, uncompressed, no vectors', {}, []],
   ] as const) {
-    test(`refuses a collection with ${found} rather than drop it`, () => {
-      expect(() => parquetFormat({ ...shapeOf(3), vectors }, OPTIONS)).toThrow(found);
+    test(`says what it writes: ${words}`, () => {
+      expect(formatOf(vectors, options).description).toBe(words);
     });
   }
+
+  test('estimates a file rather larger than it becomes', async () => {
+    const points = somePoints(500, 16, 'finite');
+    const format = formatOf([unnamed(16)], { rowGroupRows: 500 });
+    const { bytes } = await writeRows(format, points);
+    const payloads = points.reduce((sum, point) => sum + payloadText(point).length, 0);
+    const estimate = format.estimateBytes(points.length, payloads / points.length + 64);
+    expect(estimate).toBeGreaterThan(bytes.length * 0.9);
+    expect(estimate).toBeLessThan(bytes.length * 1.5);
+  });
 });
+
+/** Small units: of four rows each. */
+const HEAVY_PAYLOADS = { payloadBytes: 2 * 1024 * 1024, raggedVectorBytes: 0 };
