@@ -19,12 +19,14 @@ import type { EncodedUnit, FileSummary } from './writers/format.ts';
 export interface Encoding {
   /** The file's bytes, made as they are asked for. */
   readonly body: ByteStream;
-  /** What there is so far; `look` and `file` once the last byte was taken. */
+  /** What there is so far; `sha256`, `look` and `file` once the last byte was taken. */
   readonly encoded: {
     idsSeen: number;
     rows: number;
     missing: number;
     bytes: number;
+    /** In hex. */
+    sha256: string | undefined;
     endedAt: Date;
     look: ClosingLook | undefined;
     file: FileSummary | undefined;
@@ -50,6 +52,7 @@ export function encodedFile<Unit extends EncodedUnit>(
     rows: 0,
     missing: 0,
     bytes: 0,
+    sha256: undefined,
     endedAt: new Date(),
     look: undefined,
     file: undefined,
@@ -132,6 +135,8 @@ export function encodedFile<Unit extends EncodedUnit>(
     for (;;) {
       const step: IteratorResult<Uint8Array<ArrayBuffer>, FileSummary> = await chunks.next();
       if (step.done) {
+        // Before the stream ends: a file without its hash is not published.
+        encoded.sha256 = await sha256.digest();
         encoded.file = step.value;
         encoded.endedAt = new Date();
         return;

@@ -88,8 +88,8 @@ async function move<Unit extends EncodedUnit>(
     workFile === undefined
       ? await destination.put({ key: plan.key, body, estimatedBytes, signal })
       : await putFromWorkFile(workFile, body, estimatedBytes, plan.key, parts, signal);
-  const { bytes, endedAt, file, look, ...found } = encoded;
-  if (receipt.bytes !== bytes || file === undefined || look === undefined) {
+  const { bytes, sha256: hash, endedAt, file, look, ...found } = encoded;
+  if (receipt.bytes !== bytes || hash === undefined || file === undefined || look === undefined) {
     throw new ToolError(
       'integrity',
       `The file was encoded with ${bytes} bytes, but ${receipt.location} has ${receipt.bytes}.`,
@@ -104,7 +104,7 @@ async function move<Unit extends EncodedUnit>(
   };
   const warnings = [...look.warnings, ...keyFindings(file.keys)];
   const notes = [...vectorNotes(summary.shape.vectors), ...file.notes];
-  const stored = { ...receipt, sha256: await sha256.digest(), rowGroups: file.rowGroups };
+  const stored = { ...receipt, sha256: hash, rowGroups: file.rowGroups };
   const exportSeconds = (endedAt.getTime() - exportStart.getTime()) / 1000;
   const uploadSeconds = secondsSince(exportStart) - exportSeconds;
   const finishedAt = new Date();
@@ -118,9 +118,10 @@ async function move<Unit extends EncodedUnit>(
     files: [manifestFile(plan.key, stored, counts.rows)],
     warnings: [...warnings, ...notes],
   });
-  await putManifest(manifest, plan.manifestKey, receipt, destination, signal);
+  // Before the manifest is written: the export is published and they hold, whatever becomes of that.
   for (const text of warnings) emit({ kind: 'warning', text });
   for (const text of notes) emit({ kind: 'note', text });
+  await putManifest(manifest, plan.manifestKey, receipt, destination, signal);
   return {
     plan: summary,
     startedAt,
@@ -167,9 +168,11 @@ async function putManifest(
     await destination.put({ key, body: streamOf(body(), 0), estimatedBytes: bytes.length, signal });
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
+    // What a signal says of the run, that nothing was published, no longer holds.
+    const why = error.code === 'cancelled' ? 'the run was stopped.' : messageOf(error);
     throw new ToolError(
       error.code,
-      `The export is whole and published as ${exported.location}, but its manifest is not: ${messageOf(error)}`,
+      `The export is whole and published as ${exported.location}, but its manifest is not: ${why}`,
       { cause: error },
     );
   }

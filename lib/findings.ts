@@ -16,7 +16,12 @@ export function countFindings(counts: PointCounts, limit: number): readonly stri
       `${missing} ${missing === 1 ? 'point was' : 'points were'} deleted while the export ran and ${missing === 1 ? 'is' : 'are'} not in the file.`,
     );
   }
-  if (idsSeen !== Math.min(before, limit) || before !== after) {
+  const least = Math.min(before, after, limit);
+  if (idsSeen < least) {
+    findings.push(
+      `Only ${idsSeen} of at least ${least} points were found that were counted both before and after the export: the others moved while it ran, or are missing.`,
+    );
+  } else if (idsSeen !== Math.min(before, limit) || before !== after) {
     findings.push(
       `The collection changed during the export: it had ${before} points before and ${after} after, and ${idsSeen} were found.`,
     );

@@ -1,4 +1,4 @@
-import type { Manifest, ManifestOptions } from './manifest.ts';
+import type { Manifest, ManifestCounts, ManifestOptions } from './manifest.ts';
 import type { CollectionShape } from './model.ts';
 import type { Transport } from './qdrant/transport.ts';
 import type { RetryNotice } from './retry.ts';
@@ -70,18 +70,9 @@ export type ExportEvent =
   | { readonly kind: 'warning'; readonly text: string }
   | { readonly kind: 'note'; readonly text: string };
 
-export interface ExportCounts {
-  /** Exact count before the run, and after its last point was read. */
-  readonly before: number;
-  readonly after: number;
-  /** Ids that scroll gave. */
-  readonly idsSeen: number;
-  /** Rows in the file. */
-  readonly rows: number;
-  /** Ids that retrieve left out: deleted meanwhile. */
-  readonly missing: number;
-  /** Rows without the vector, by vector column. */
-  readonly emptyVectors: Readonly<Record<string, number>>;
+/** What the manifest counts, keys as the format tells them. */
+export interface ExportCounts
+  extends Omit<ManifestCounts, 'keysFromPayload' | 'duplicateKeys' | 'duplicateKeysExact'> {
   /** Undefined where the schema has no keys beside the points' ids. */
   readonly keys: KeySummary | undefined;
 }

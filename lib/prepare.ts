@@ -50,6 +50,7 @@ export async function prepare<Unit extends EncodedUnit>(
   const before = await transport.count(all, signal);
   const points = Math.min(before, plan.limit ?? before);
   await destination.check(plan.key, signal);
+  await destination.check(plan.manifestKey, signal);
   if (parts.workFile !== undefined) await parts.workFile.destination.check(parts.workFile.path, signal);
   const most = shape.strictMode.maxQueryLimit ?? Number.POSITIVE_INFINITY;
   const sample = await sampled(sets, unsized, transport, most, signal);

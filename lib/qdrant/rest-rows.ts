@@ -66,7 +66,7 @@ export class RestRows {
     if (typeof column === 'string') {
       from.skipValue();
       const which = column === '' ? 'an unnamed vector' : `a vector \`${inShort(column)}\``;
-      this.#complaint ??= `has ${which}, which was not asked for: did the collection's vectors change?`;
+      this.#complaint ??= `has ${which}, which was not asked for: the collection's vectors changed meanwhile`;
       return;
     }
     if (from.skipNull()) return;

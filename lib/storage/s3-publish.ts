@@ -101,7 +101,7 @@ export function conflictOr(error: unknown, condition: Condition, to: Publication
   return new ToolError(
     'store',
     `Cannot write ${to.location}: another run replaced the object meanwhile ` +
-      `(${[status, code].filter((part) => part !== undefined).join(' ')}). Nothing of this run was published.`,
+      `(${[status, code].filter((part) => part !== undefined).join(' ')}). What is there was left as it is.`,
     { cause: error },
   );
 }

@@ -2,7 +2,7 @@
  * Measures the main job side by side with clients that do less, each as a whole process against the Qdrant
  * double in a process of its own. It judges nothing: it prints each figure beside the wanted one.
  *
- *   bun run bench [--points 200000] [--rounds 3] [--only grpc|rest|memory|stream|start]
+ *   bun run bench [--points 200000] [--rounds 3] [--only grpc|named|rest|memory|stream|start]
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -128,6 +128,34 @@ async function benchGrpc(): Promise<void> {
   wanted('rate, uncompressed', rateRatio(runs, '… --compression none', official), 'at least 2.5');
 }
 
+/** The same floats as one unnamed vector and as two named ones, each from a double of its own. */
+async function benchNamed(): Promise<void> {
+  console.log(`\nNamed vectors, ${POINTS} points, ${ROUNDS} rounds`);
+  const vectors = ['a', 'b'].map((name) => ({ name, kind: 'dense', size: 512 }));
+  const [one, two] = [
+    await startDouble(POINTS),
+    await startDouble(POINTS, ['--vectors', JSON.stringify(vectors)]),
+  ];
+  for (const [title, args] of [
+    ['', []],
+    [', --compression none', ['--compression', 'none']],
+  ] as const) {
+    const unnamed = `one of 1024${title}`;
+    const named = `named 2 × 512${title}`;
+    const runs = await rounds(
+      [
+        exporter(unnamed, one.grpc, '--output', output, ...args),
+        exporter(named, two.grpc, '--output', output, ...args),
+      ],
+      ROUNDS,
+    );
+    printTable(runs, POINTS);
+    wanted('rate of named over unnamed', rateRatio(runs, named, unnamed), 'at least 0.85');
+  }
+  await one.stop();
+  await two.stop();
+}
+
 /** What a real server makes a second over REST, at 50 µs of CPU a point on the machine that was measured. */
 const REST_POINTS_PER_SECOND = 20_000;
 
@@ -241,7 +269,14 @@ async function benchStart(): Promise<void> {
   wanted('ms more', milliseconds('exporter-r2 --help') - milliseconds('an empty program'), 'at most 30');
 }
 
-const ALL = { grpc: benchGrpc, rest: benchRest, memory: benchMemory, stream: benchStream, start: benchStart };
+const ALL = {
+  grpc: benchGrpc,
+  named: benchNamed,
+  rest: benchRest,
+  memory: benchMemory,
+  stream: benchStream,
+  start: benchStart,
+};
 
 try {
   for (const [name, bench] of Object.entries(ALL)) {

@@ -1,13 +1,14 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { exportCollection } from '../../lib/export.ts';
-import type { ExportPlan, PlanSummary } from '../../lib/plan.ts';
+import type { PlanSummary } from '../../lib/plan.ts';
 import { connectQdrant } from '../../lib/qdrant/connect.ts';
 import { Secret } from '../../lib/secret.ts';
 import { s3Destination } from '../../lib/storage/s3.ts';
-import type { Destination } from '../../lib/storage/storage.ts';
+import type { Destination, PutRequest } from '../../lib/storage/storage.ts';
 import { parquetFormat } from '../../lib/writers/parquet.ts';
 import { MIB } from '../support/byte-body.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
+import { planOf } from '../support/plans.ts';
 import type { GeneratedCollection } from '../support/qdrant-double/generated-id.ts';
 import { type QdrantDouble, startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
 import { startS3Server } from '../support/s3-server.ts';
@@ -17,16 +18,24 @@ import { startS3Server } from '../support/s3-server.ts';
  * against the figure that the plan states. The double counts every point that it writes into an answer.
  */
 
-/** Points of 64 dimensions and no payload: 256 bytes of vectors each. */
-const MANY: GeneratedCollection = { name: 'many', points: 3_000, dimensions: 64, payloadBytes: 0 };
-/** 4 KiB a point: 24 MB. */
-const WIDE: GeneratedCollection = { name: 'wide', points: 6_000, dimensions: 1024, payloadBytes: 0 };
+/** Points of 4 KiB and no payload: 6 MB. */
+const MANY: GeneratedCollection = { name: 'many', points: 1_500, dimensions: 1024, payloadBytes: 0 };
+/** 64 KiB a point, so that a work unit has 64: 52 MB. */
+const LONG: GeneratedCollection = { name: 'long', points: 800, dimensions: 16_384, payloadBytes: 0 };
+/** 4 KiB a point: 33 MB. */
+const WIDE: GeneratedCollection = { name: 'wide', points: 8_000, dimensions: 1024, payloadBytes: 0 };
 /** A megabyte of payload a point. */
-const HEAVY: GeneratedCollection = { name: 'heavy', points: 120, dimensions: 8, payloadBytes: 1_000_000 };
+const HEAVY: GeneratedCollection = { name: 'heavy', points: 240, dimensions: 8, payloadBytes: 1_000_000 };
+/** No page of keys or payloads and no footer has as many: these points have no payloads. */
+const VECTOR_PAGE_BYTES = 32 * 1024;
+/** Ids a page. */
+const BATCH_SIZE = 1_000;
 /** What unit-gate.ts lets into memory. */
 const POINT_BYTES_IN_MEMORY = 96 * MIB;
+/** What parquet-assemble.ts collects of a row group. */
+const ROW_GROUP_BYTES = 80 * MIB;
 
-const double = await startQdrantDouble({ generated: [MANY, WIDE, HEAVY] });
+const double = await startQdrantDouble({ generated: [MANY, LONG, WIDE, HEAVY] });
 const store = await startS3Server();
 const proxy = store && (await startFaultProxy(store.endpoint));
 
@@ -49,16 +58,14 @@ interface Wanted {
 
 async function run(wanted: Wanted) {
   const { collection, protocol, passes, parallel, rowGroupRows, destination, onPlan } = wanted;
-  const plan: ExportPlan = {
+  const plan = planOf({
     collection,
-    batchSize: 1_000,
-    retrieveBatch: undefined,
+    batchSize: BATCH_SIZE,
     parallel,
     passes,
     key: `${collection}/latest.parquet`,
-    streaming: true,
-    dryRun: false,
-  };
+    manifestKey: `${collection}/latest.json`,
+  });
   const transport = await connectQdrant(protocol, {
     url: new URL(protocol === 'grpc' ? double.grpcUrl : double.restUrl),
     apiKey: undefined,
@@ -70,19 +77,22 @@ async function run(wanted: Wanted) {
       plan,
       {
         transport,
-        format: (shape, payloadBytes) =>
+        format: (shape, sample) =>
           parquetFormat(shape, {
             strategy: 'parquet-med',
             rowGroupRows,
             compression: 'none',
             vectorEncoding: 'plain',
+            schema: 'keyed',
             keyField: 'key',
+            metadataField: undefined,
             createdBy: 'test',
             exportedAt: new Date(0),
-            payloadBytes,
+            sample,
           }),
         destination,
         workFile: undefined,
+        tool: { name: 'test', version: '0' },
         emit: (event) => {
           if (event.kind === 'plan') onPlan?.(event.plan);
         },
@@ -95,17 +105,52 @@ async function run(wanted: Wanted) {
 }
 
 /** Points with payload and vectors that the double has sent for a run: all but ids and the plan's sample. */
-function sentCounter(passes: 'one' | 'two') {
+function sentCounter(collection: GeneratedCollection) {
   const { stats } = double;
   const before = stats.pointsSent;
-  let ahead = 0;
+  const idPagesBefore = stats.idPages;
+  let sample = 0;
   return {
     /** What was sent so far is the plan's look at a few points. */
     afterPlan() {
-      ahead = stats.pointsSent - before;
+      sample = stats.pointsSent - before;
     },
-    sent: (idsSent: number) => stats.pointsSent - before - ahead - (passes === 'two' ? idsSent : 0),
+    get sent() {
+      // Ids are counted as points too.
+      const ids = Math.min(collection.points, (stats.idPages - idPagesBefore) * BATCH_SIZE);
+      return stats.pointsSent - before - sample - ids;
+    },
   };
+}
+
+/**
+ * A store that stands still at every page of vectors, until the export has read as far ahead as it does. `ahead` is
+ * how many points were then sent and not taken.
+ */
+function standingStore(vectorBytes: number, counter: { readonly sent: number }) {
+  const store = {
+    ahead: [] as number[],
+    /** Points whose vectors were accepted. */
+    taken: 0,
+    destination: {
+      locate: (key: string) => key,
+      check: async () => {},
+      async put({ body }: PutRequest) {
+        let bytes = 0;
+        for await (const chunk of body) {
+          bytes += chunk.length;
+          if (chunk.length < VECTOR_PAGE_BYTES) continue;
+          await untilQuiet(double);
+          // None of this page is accepted yet.
+          store.ahead.push(counter.sent - store.taken);
+          // What a page has beside its vectors is less than one of them.
+          store.taken += Math.floor(chunk.length / vectorBytes);
+        }
+        return { location: 'here', bytes, etag: undefined };
+      },
+    },
+  };
+  return store;
 }
 
 /** Resolves when nothing more comes by itself: round trips through the same server bring no further point. */
@@ -125,51 +170,38 @@ const CASES = (['grpc', 'rest'] as const).flatMap((protocol) =>
 
 for (const { protocol, passes } of CASES) {
   describe(`exportCollection() over ${protocol} in ${passes} ${passes === 'one' ? 'pass' : 'passes'}`, () => {
-    test('reads exactly as many points ahead of a store that stands still as the plan states', async () => {
-      const counter = sentCounter(passes);
-      let stated = 0;
-      let taken = 0;
-      const stalls: number[] = [];
-      const vectorBytes = MANY.dimensions * 4;
-      const report = await run({
-        collection: MANY.name,
-        protocol,
-        passes,
-        rowGroupRows: 100,
-        parallel: 2,
-        onPlan: (plan) => {
-          stated = plan.pointsInMemory;
-          counter.afterPlan();
-        },
-        destination: {
-          locate: (key) => key,
-          check: async () => {},
-          async put({ body }) {
-            let bytes = 0;
-            for await (const chunk of body) {
-              bytes += chunk.length;
-              // Pages of keys and payloads and headers are smaller than a unit's vectors.
-              if (chunk.length >= 100 * vectorBytes) {
-                await untilQuiet(double);
-                // This unit is being written: none of it is accepted.
-                stalls.push(counter.sent(MANY.points) - taken);
-                taken += 100;
-              }
-            }
-            return { location: 'here', bytes, etag: undefined };
+    for (const [what, collection, rowGroupRows, wanted] of [
+      // The plan's five units, and one that is a row group.
+      ['units that are row groups', MANY, 100, 5 * 100 + 100],
+      ['row groups of three units', LONG, 192, 5 * 64 + 192],
+    ] as const) {
+      test(`reads exactly as many points ahead of a store that stands still as the plan states, in ${what}`, async () => {
+        const counter = sentCounter(collection);
+        let stated = 0;
+        const store = standingStore(collection.dimensions * 4, counter);
+        const report = await run({
+          collection: collection.name,
+          protocol,
+          passes,
+          rowGroupRows,
+          parallel: 2,
+          onPlan: (plan) => {
+            stated = plan.pointsInMemory;
+            counter.afterPlan();
           },
-        },
+          destination: store.destination,
+        });
+        expect(report.counts.rows).toBe(collection.points);
+        expect(store.taken).toBe(collection.points);
+        for (const ahead of store.ahead) expect(ahead).toBeLessThanOrEqual(stated);
+        // Not less either, or the figure would be no bound but a guess.
+        expect(Math.max(...store.ahead)).toBe(stated);
+        expect(stated).toBe(wanted);
       });
-      expect(report.counts.rows).toBe(MANY.points);
-      expect(stalls).toHaveLength(30);
-      for (const ahead of stalls) expect(ahead).toBeLessThanOrEqual(stated);
-      // Not less either, or the figure would be no bound but a guess.
-      expect(Math.max(...stalls)).toBe(stated);
-      expect(stated).toBe(500);
-    });
+    }
 
-    test('holds no more large payloads in memory than the gate has room for', async () => {
-      const counter = sentCounter(passes);
+    test('holds no more large payloads in memory than the gate and a row group have room for', async () => {
+      const counter = sentCounter(HEAVY);
       let stated = 0;
       let most = 0;
       const stop = new AbortController();
@@ -177,7 +209,7 @@ for (const { protocol, passes } of CASES) {
         collection: HEAVY.name,
         protocol,
         passes,
-        rowGroupRows: 8,
+        rowGroupRows: 10_000,
         parallel: 16,
         signal: stop.signal,
         onPlan: (plan) => {
@@ -189,11 +221,11 @@ for (const { protocol, passes } of CASES) {
           check: async () => {},
           async put({ body }) {
             const reader = body.getReader();
+            // The magic number, and the first page's header: the row group is whole.
             await reader.read();
-            // The magic number, and the first page's header.
             await reader.read();
             await untilQuiet(double);
-            most = counter.sent(HEAVY.points);
+            most = counter.sent;
             stop.abort();
             await reader.cancel(stop.signal.reason);
             throw stop.signal.reason;
@@ -202,9 +234,10 @@ for (const { protocol, passes } of CASES) {
       });
       await ended.catch(() => {});
       expect(most).toBeLessThanOrEqual(stated);
-      expect(most * 1_000_000).toBeLessThanOrEqual(POINT_BYTES_IN_MEMORY);
-      // The gate, and not the end of the collection, is what held it.
-      expect(most).toBeGreaterThan(POINT_BYTES_IN_MEMORY / 1_000_000 / 2);
+      const bound = (POINT_BYTES_IN_MEMORY + ROW_GROUP_BYTES) / 1_000_000;
+      expect(most).toBeLessThanOrEqual(bound);
+      // They, and not the end of the collection, are what held it.
+      expect(most).toBeGreaterThan(0.9 * bound);
     });
   });
 }
@@ -218,9 +251,8 @@ describe.skipIf(store === undefined)('exportCollection() straight into a store o
   for (const { protocol, passes } of [CASES[0], CASES[3]] as typeof CASES) {
     test(`has no more points under way over ${protocol} in ${passes} than the plan and the part buffers hold`, async () => {
       front.reset();
-      const counter = sentCounter(passes);
+      const counter = sentCounter(WIDE);
       let stated = 0;
-      let idsSent = 0;
       const vectorBytes = WIDE.dimensions * 4;
       // The first part comes in at 1 MB/s; then it is known, and the rest need not.
       front.faults = (request) =>
@@ -230,16 +262,13 @@ describe.skipIf(store === undefined)('exportCollection() straight into a store o
       const ahead: { points: number; bound: number; accepted: number }[] = [];
       const look = setInterval(() => {
         if (stated === 0) return;
-        // Ids are counted as points too, and come in pages of 1,000.
-        if (passes === 'two') idsSent = Math.min(WIDE.points, double.stats.idPages * 1_000 - idPagesBefore);
         const accepted = front.acceptedBytes;
         ahead.push({
           accepted,
-          points: counter.sent(idsSent) - Math.floor(accepted / vectorBytes),
+          points: counter.sent - Math.floor(accepted / vectorBytes),
           bound: stated + Math.ceil((BUFFERS * PART) / vectorBytes),
         });
       }, 10);
-      const idPagesBefore = double.stats.idPages * 1_000;
       const report = await run({
         collection: WIDE.name,
         protocol,

@@ -1,5 +1,15 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runExporter } from '../support/exporter.ts';
@@ -207,6 +217,46 @@ describe('exporter-r2 refuses what is asked', () => {
       '--strategy ndjson-gz is not available in this version; it takes parquet-small, parquet-med or parquet-large.',
     ],
     [
+      'a filter that is not JSON',
+      [...PLAIN, ...out, '--filter', '{"must":'],
+      "--filter is not JSON: line 1, column 9 has the end where a value is due; Qdrant's filter is wanted, a JSON object, or @FILE with one.",
+    ],
+    [
+      'a filter that is not there',
+      [...PLAIN, ...out, '--filter', '@/no/such.json'],
+      'Cannot read --filter @/no/such.json: there is no such file.',
+    ],
+    [
+      'a filter that the manifest would replace',
+      [...PLAIN, ...out, '--filter', `@${join(folder, 'never.parquet.json')}`],
+      `--filter @${join(folder, 'never.parquet.json')} and --output ${join(folder, 'never.parquet')} contradict: the manifest beside the export would replace the file of the filter.`,
+    ],
+    [
+      'no points at all',
+      [...PLAIN, ...out, '--limit', '0'],
+      `--limit is 0; ${NUMBER} 1 to 9,007,199,254,740,991 is wanted.`,
+    ],
+    [
+      'a vector without a name',
+      [...PLAIN, ...out, '--vectors', 'text,,image'],
+      '--vectors is "text,,image", where a name is missing; the unnamed vector is written "".',
+    ],
+    [
+      'no vectors for Pinecone',
+      [...PLAIN, ...out, '--vectors', 'none', '--schema', 'pinecone'],
+      '--vectors none and --schema pinecone contradict: every row of it has a vector.',
+    ],
+    [
+      'a key for rows that have none',
+      [...PLAIN, ...out, '--key-field', 'title', '--schema', 'points'],
+      '--key-field and --schema points contradict: its rows have the ids of points, and no key.',
+    ],
+    [
+      'a consistency that Qdrant does not know',
+      [...PLAIN, ...out, '--consistency', 'often'],
+      '--consistency is "often"; it takes all, majority, quorum or a whole number from 1 to 9,007,199,254,740,991.',
+    ],
+    [
       'a certificate that is not there',
       [...PLAIN, ...out, '--ca-cert', '/no/such.pem'],
       'Cannot read --ca-cert /no/such.pem: there is no such file.',
@@ -254,31 +304,74 @@ describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
       });
     });
 
-    for (const [collection, found] of [
+    for (const [what, collection, args, code, error] of [
       [
+        'vectors of which Pinecone takes one',
         'named',
-        'it has a named sparse vector `bm25`, a named multivector `colbert`, a named dense vector `half`, a named dense vector `image`, a named dense vector `text`, and this version writes only collections with one unnamed dense vector.',
+        ['--schema', 'pinecone'],
+        2,
+        'Collection `named` does not fit --schema pinecone: Pinecone takes exactly one dense vector, at most one sparse vector and no multivector, and found is a sparse vector `bm25`, a multivector `colbert`, a dense vector `half`, a dense vector `image`, a dense vector `text`. Choose with --vectors NAME.',
       ],
       [
+        'a collection without what Pinecone wants',
         'sparse_only',
-        'it has a named sparse vector `s`, and this version writes only collections with one unnamed dense vector.',
+        ['--schema', 'pinecone'],
+        2,
+        'Collection `sparse_only` does not fit --schema pinecone: Pinecone takes exactly one dense vector, at most one sparse vector and no multivector, and found is a sparse vector `s`. Choose with --vectors NAME.',
       ],
       [
+        'a multivector for Milvus',
         'multi',
-        'it has an unnamed multivector, and this version writes only collections with one unnamed dense vector.',
+        ['--schema', 'milvus'],
+        2,
+        'Collection `multi` does not fit --schema milvus: Milvus imports no multivectors, and found is an unnamed multivector. Choose with --vectors NAME, or another --schema.',
       ],
       [
+        'a point without the vector that Milvus wants of each',
+        'sparse_only',
+        ['--schema', 'milvus', '--quiet'],
+        11,
+        'Cannot write point 2 for Milvus: it lacks vector `s`, and a vector field of Milvus has no NULL. Another --schema holds it.',
+      ],
+      [
+        'a vector that is not there',
+        'named',
+        ['--vectors', 'text,txet'],
+        2,
+        'Collection `named` has no vector `txet`; it has `bm25`, `colbert`, `half`, `image`, `text`.',
+      ],
+      [
+        'a shard key that is not there',
         'tenants',
-        'its points lie under shard keys of its own (custom sharding), which this version does not read.',
+        ['--shard-key', 'acne'],
+        2,
+        'Collection `tenants` has no shard key `acne`; it has 7, `acme`.',
+      ],
+      [
+        'a shard key of a collection that has none',
+        'plain',
+        ['--shard-key', 'acme'],
+        2,
+        '--shard-key is `acme`, but collection `plain` has no shard keys (its sharding is automatic); leave the flag out.',
       ],
     ] as const) {
-      test(`what this version cannot write whole, ${collection} over ${protocol}: 11`, async () => {
-        await expectNoFile(from(server, protocol, collection), {
-          code: 11,
-          error: `Cannot export collection \`${collection}\` whole: ${found}`,
-        });
+      test(`${what}, over ${protocol}: ${code}`, async () => {
+        await expectNoFile([...from(server, protocol, collection), ...args], { code, error });
       });
     }
+
+    test(`a filter that Qdrant does not take, over ${protocol}: 2, before anything is written`, async () => {
+      const filter = '{"must":[{"key":"n","rnage":{"gt":1}}]}';
+      const sent = server.stats.pointsSent;
+      await expectNoFile([...from(server, protocol), '--filter', filter], {
+        code: 2,
+        error:
+          protocol === 'grpc'
+            ? '--filter: must[0].rnage is not a condition on a field that Qdrant knows (key, match, range, geo_bounding_box, geo_radius, geo_polygon, values_count, is_empty, is_null).'
+            : 'Cannot count collection `plain`: Qdrant does not take the filter given with --filter: [scroll_request.filter: At least one field condition must be specified].',
+      });
+      expect(server.stats.pointsSent).toBe(sent);
+    });
 
     test(`a wrong key and none over ${protocol}: 10`, async () => {
       const locked = await double({ recorded: ['standalone'], apiKey: 'the right key' });
@@ -337,13 +430,14 @@ describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
       });
     });
 
-    test(`points that it may not read, over ${protocol}: 10, and the file that was there stays`, async () => {
+    test(`points that it may not read, over ${protocol}: 10, and the file that was there stays, with its manifest`, async () => {
       const broken = await double({ recorded: ['standalone'] });
       broken.setFaults(({ method }) =>
         method === 'retrieve' ? { kind: 'status', http: 403, grpc: 7, message: 'Forbidden' } : undefined,
       );
       const target = mkdtempSync(join(folder, 'target-'));
       writeFileSync(join(target, 'x.parquet'), 'of yesterday');
+      writeFileSync(join(target, 'x.parquet.json'), 'its manifest');
       const args = [
         ...from(broken, protocol),
         '--passes',
@@ -357,8 +451,9 @@ describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
         code: 10,
         error: `Cannot read 28 points of collection \`plain\` from id 0: Qdrant answered ${answered} ("Forbidden"). QDRANT_API_KEY needs to be allowed to read this collection.`,
       });
-      expect(readdirSync(target)).toEqual(['x.parquet']);
+      expect(readdirSync(target).sort()).toEqual(['x.parquet', 'x.parquet.json']);
       expect(readFileSync(join(target, 'x.parquet'), 'utf8')).toBe('of yesterday');
+      expect(readFileSync(join(target, 'x.parquet.json'), 'utf8')).toBe('its manifest');
     });
   }
 
@@ -403,7 +498,7 @@ describe('an empty collection', () => {
       const path = join(folder, `empty-${protocol}.parquet`);
       const run = await runExporter([...from(server, protocol, 'empty'), '--json', '--output', path]);
       expect(run.code).toBe(0);
-      expect(run.json().counts).toEqual({ before: 0, idsSeen: 0, rows: 0, missing: 0 });
+      expect(run.json().counts).toMatchObject({ before: 0, after: 0, idsSeen: 0, rows: 0, missing: 0 });
       expect(run.json().warnings).toEqual([]);
       if (PYARROW_MISSING === undefined) {
         const file = await readWithPyarrow(path);
@@ -449,6 +544,17 @@ describe('exporter-r2 tells of a file that it cannot write', () => {
       error: `Cannot write "${missing}/x.parquet": "${missing}" is not a folder (ENOTDIR).`,
     });
     expect(readdirSync(target)).toEqual(['missing']);
+  });
+
+  test('a folder in the place of its manifest: 2, before anything is written', async () => {
+    const target = mkdtempSync(join(folder, 'target-'));
+    const path = join(target, 'x.parquet');
+    mkdirSync(`${path}.json`);
+    await expectRefusal([...PLAIN, '--output', path, '--quiet'], {
+      code: 2,
+      error: `Cannot write "${path}.json": it is a folder. Give the path of a file.`,
+    });
+    expect(readdirSync(target)).toEqual(['x.parquet.json']);
   });
 
   test('a device: 2', async () => {
@@ -502,6 +608,29 @@ describe.skipIf(noMount !== '')(`a disk that is full or read-only${noMount}`, ()
     });
   }
 
+  test('ends in 12 when the manifest alone does not fit, says that the export is published, and leaves the earlier manifest', async () => {
+    const elsewhere = join(folder, 'elsewhere.parquet');
+    expect((await runExporter([...PLAIN, '--quiet', '--output', elsewhere])).code).toBe(0);
+    const path = join(smallPath, 'x.parquet');
+    writeFileSync(`${path}.json`, 'of yesterday');
+    const { bavail, bsize } = statfsSync(smallPath);
+    const blocks = Math.ceil(statSync(elsewhere).size / bsize);
+    writeFileSync(join(smallPath, 'filler'), new Uint8Array((bavail - blocks) * bsize));
+    const run = await runExporter([...PLAIN, '--quiet', '--output', path]);
+    const left = readdirSync(smallPath).sort();
+    const [exported, manifest] = [readFileSync(path), readFileSync(`${path}.json`, 'utf8')];
+    for (const name of left) rmSync(join(smallPath, name));
+    expect(run).toMatchObject({ code: 12, stdout: '' });
+    expect(run.stderr).toEndWith(
+      `Error: The export is whole and published as ${path}, but its manifest is not: Cannot write "${path}.json": the disk is full (ENOSPC).\n`,
+    );
+    expect(left).toEqual(['filler', 'x.parquet', 'x.parquet.json']);
+    expect(manifest).toBe('of yesterday');
+    expect(exported.length).toBe(statSync(elsewhere).size);
+    // Who has the export has to know what is the matter with it.
+    expect(run.stderr).toStartWith('Warning: 2 rows have a key that a row before has too: ');
+  });
+
   test('ends --output in 12 when it is read-only', async () => {
     const path = 'path' in readOnly ? readOnly.path : '';
     await expectRefusal([...PLAIN, '--output', join(path, 'x.parquet')], {
@@ -533,6 +662,7 @@ describe.skipIf(s3 === undefined)('exporter-r2 tells of a store that it cannot w
   ): Promise<void> {
     await expectRefusal(args, { ...refusal, env: { ...STORE, ...env } });
     expect(await real.head(key)).toBeUndefined();
+    expect(await real.head(key.replace(/parquet$/, 'json'))).toBeUndefined();
     expect(await real.openUploads()).toEqual([]);
   }
 
@@ -630,12 +760,13 @@ describe.skipIf(s3 === undefined)('exporter-r2 tells of a store that it cannot w
     );
     expect(readdirSync(smallPath)).toEqual([]);
     expect(await real.head('large/latest.parquet')).toBeUndefined();
+    expect(await real.head('large/latest.json')).toBeUndefined();
     expect(await real.openUploads()).toEqual([]);
   });
 
   for (const args of WAYS) {
     const streaming = args.length > 0;
-    test(`a Qdrant that refuses points${streaming ? ' after the first part, with --stream-upload' : ''}: 10, and the object that was there stays`, async () => {
+    test(`a Qdrant that refuses points${streaming ? ' after the first part, with --stream-upload' : ''}: 10, and the object that was there stays, with its manifest`, async () => {
       const front = await startFaultProxy(real.endpoint);
       stops.push(() => front.stop());
       const broken = await double({ generated: [HUGE] });
@@ -648,6 +779,7 @@ describe.skipIf(s3 === undefined)('exporter-r2 tells of a store that it cannot w
       const prefix = `kept${args.length}`;
       const key = `${prefix}/huge/latest.parquet`;
       await real.write(key, Buffer.from('of yesterday'));
+      await real.write(`${prefix}/huge/latest.json`, Buffer.from('its manifest'));
       const small = ['--retrieve-batch', '100', '--row-group-size', '500', '--parallel', '1'];
       const run = await runExporter(
         [
@@ -661,6 +793,8 @@ describe.skipIf(s3 === undefined)('exporter-r2 tells of a store that it cannot w
         /^Error: Cannot read 100 points of collection `huge` from id \d+: Qdrant answered PERMISSION_DENIED \("Forbidden"\)\. QDRANT_API_KEY needs to be allowed to read this collection\.\n$/,
       );
       expect(Buffer.from((await real.bytes(key)) ?? []).toString()).toBe('of yesterday');
+      const manifest = await real.bytes(`${prefix}/huge/latest.json`);
+      expect(Buffer.from(manifest ?? []).toString()).toBe('its manifest');
       expect(await real.openUploads()).toEqual([]);
       expect(sentParts() > 0).toBe(streaming);
     });

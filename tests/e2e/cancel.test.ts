@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXPORTER_COMMAND, type RunningExporter, startExporter } from '../support/exporter.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
+import { type SeenRequest, startFaultProxy } from '../support/fault-proxy.ts';
 import type { Faults, Method } from '../support/qdrant-double/fault.ts';
 import { startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
 import { startS3Server } from '../support/s3-server.ts';
@@ -21,6 +21,7 @@ const SIGNALS = [
   ['SIGHUP', 129],
 ] as const;
 const PREVIOUS = Buffer.from('what an earlier run published');
+const PREVIOUS_MANIFEST = Buffer.from('its manifest');
 
 const double = await startQdrantDouble({ generated: [COLLECTION], prepared: true });
 const store = await startS3Server();
@@ -55,6 +56,7 @@ interface Program {
   readonly running: RunningExporter;
   readonly folder: string;
   readonly output: string;
+  readonly manifest: string;
 }
 
 let runs = 0;
@@ -72,7 +74,7 @@ async function startToFile(
     env: { OUTPUT_TEMP_FOLDER: join(folder, 'work') },
     limitMs: LIMIT_MS,
   });
-  return { running, folder, output };
+  return { running, folder, output, manifest: `${output}.json` };
 }
 
 async function startToStore(...extra: readonly string[]): Promise<Program> {
@@ -93,7 +95,12 @@ async function startToStore(...extra: readonly string[]): Promise<Program> {
       limitMs: LIMIT_MS,
     },
   );
-  return { running, folder, output: `run-${runs}/c/latest.parquet` };
+  return {
+    running,
+    folder,
+    output: `run-${runs}/c/latest.parquet`,
+    manifest: `run-${runs}/c/latest.json`,
+  };
 }
 
 async function filesIn(folder: string): Promise<readonly string[]> {
@@ -123,18 +130,25 @@ describe('exporter-r2 that is told to stop', () => {
       }, 60_000);
     }
 
-    test(`ends with ${code} at ${signal} in the middle of an export and leaves the target as it was`, async () => {
-      const standing = stallQdrant('retrieve', 3);
-      const { running, folder, output } = await startToFile();
-      await writeFile(output, PREVIOUS);
-      await standing;
-      running.kill(signal);
-      const ended = await running.result;
-      expect(ended.code).toBe(code);
-      expectStopped(ended.stderr, ended.stdout);
-      expect(await filesIn(folder)).toEqual(['out', 'out/c.parquet']);
-      expect(await Bun.file(output).text()).toBe(PREVIOUS.toString());
-    }, 60_000);
+    for (const [phase, method, from] of [
+      ['in the middle of an export', 'retrieve', 3],
+      ['in the look at the collection after its last point', 'count', 1],
+    ] as const) {
+      test(`ends with ${code} at ${signal} ${phase} and leaves the target as it was`, async () => {
+        const standing = stallQdrant(method, from);
+        const { running, folder, output, manifest } = await startToFile();
+        await writeFile(output, PREVIOUS);
+        await writeFile(manifest, PREVIOUS_MANIFEST);
+        await standing;
+        running.kill(signal);
+        const ended = await running.result;
+        expect(ended.code).toBe(code);
+        expectStopped(ended.stderr, ended.stdout);
+        expect(await filesIn(folder)).toEqual(['out', 'out/c.parquet', 'out/c.parquet.json']);
+        expect(await Bun.file(output).text()).toBe(PREVIOUS.toString());
+        expect(await Bun.file(manifest).text()).toBe(PREVIOUS_MANIFEST.toString());
+      }, 60_000);
+    }
   }
 
   test('ends when Qdrant stands in the middle of an answer', async () => {
@@ -193,6 +207,7 @@ describe.skipIf(store === undefined)('exporter-r2 that is told to stop on its wa
 
   async function expectNothingIn(program: Program): Promise<void> {
     expect(await server.head(program.output)).toBeUndefined();
+    expect(await server.head(program.manifest)).toBeUndefined();
     expect(await server.openUploads()).toEqual([]);
     // OUTPUT_TEMP_FOLDER itself stays.
     expect((await filesIn(program.folder)).filter((name) => name !== 'work')).toEqual([]);
@@ -233,6 +248,59 @@ describe.skipIf(store === undefined)('exporter-r2 that is told to stop on its wa
     await expectNothingIn(program);
   }, 60_000);
 
+  test('leaves what an earlier run published, and its manifest, when it is stopped before the last step', async () => {
+    front.faults = ({ operation }) => (operation === 'Complete' ? { kind: 'stall' } : undefined);
+    const standing = front.arrival(({ operation }) => operation === 'Complete');
+    const [export_, manifest] = [`run-${runs + 1}/c/latest.parquet`, `run-${runs + 1}/c/latest.json`];
+    await server.write(export_, PREVIOUS);
+    await server.write(manifest, PREVIOUS_MANIFEST);
+    const program = await startToStore('--stream-upload', '--strategy', 'parquet-med');
+    expect([program.output, program.manifest]).toEqual([export_, manifest]);
+    await standing;
+    program.running.kill('SIGINT');
+    const ended = await program.running.result;
+    expect(ended.code).toBe(130);
+    expectStopped(ended.stderr, ended.stdout);
+    expect(await server.openUploads()).toEqual([]);
+    expect(Buffer.from((await server.bytes(export_)) ?? []).toString()).toBe(PREVIOUS.toString());
+    expect(Buffer.from((await server.bytes(manifest)) ?? []).toString()).toBe(PREVIOUS_MANIFEST.toString());
+  }, 60_000);
+
+  test('says that the export is published when only its manifest is on the way', async () => {
+    const isManifest = ({ operation, path }: SeenRequest) =>
+      operation === 'PutObject' && path.endsWith('.json');
+    front.faults = (request) => (isManifest(request) ? { kind: 'stall' } : undefined);
+    const standing = front.arrival(isManifest);
+    const program = await startToStore();
+    await standing;
+    program.running.kill('SIGTERM');
+    const ended = await program.running.result;
+    expect(ended.code).toBe(143);
+    expect(ended.stderr).toContain(
+      `The export is whole and published as s3://${server.bucket}/${program.output}, but its manifest is not: `,
+    );
+    expect(ended.stderr).not.toContain('nothing was published');
+    expect((await server.head(program.output))?.bytes).toBeGreaterThan(COLLECTION.points * 4_000 * 0.5);
+    expect(await server.head(program.manifest)).toBeUndefined();
+    expect(await server.openUploads()).toEqual([]);
+  }, 60_000);
+
+  test('never says that nothing was published when the store has published it', async () => {
+    const released = Promise.withResolvers<void>();
+    const isComplete = ({ operation }: SeenRequest) => operation === 'Complete';
+    front.faults = (request) => (isComplete(request) ? { kind: 'hold', until: released.promise } : undefined);
+    const standing = front.arrival(isComplete);
+    const program = await startToStore();
+    await standing;
+    program.running.kill('SIGINT');
+    await program.running.stderrMatching(/Stopping after Ctrl\+C/);
+    released.resolve();
+    const ended = await program.running.result;
+    expect((await server.head(program.output))?.bytes).toBeGreaterThan(COLLECTION.points * 4_000 * 0.5);
+    expect(ended.stderr).toContain(`s3://${server.bucket}/${program.output}`);
+    expect(ended.stderr).not.toContain('nothing was published');
+  }, 60_000);
+
   for (const operation of ['CreateUpload', 'Head', 'Complete'] as const) {
     test(`ends, with nothing published, in a store that takes ${operation} and never answers`, async () => {
       front.faults = (request) => (request.operation === operation ? { kind: 'stall' } : undefined);
@@ -263,10 +331,11 @@ describe.skipIf(store === undefined)('exporter-r2 that is told to stop on its wa
   }, 60_000);
 
   test('ends at once at the second signal while the first is still at work', async () => {
-    // The first Abort belongs to the check before the run.
-    front.faults = ({ operation, earlier }) =>
-      operation === 'UploadPart' || (operation === 'Abort' && earlier > 0) ? { kind: 'stall' } : undefined;
-    const aborting = front.arrival(({ operation, earlier }) => operation === 'Abort' && earlier > 0);
+    // The checks before the run abort uploads too, of no parts.
+    const isAbort = ({ operation }: SeenRequest) => operation === 'Abort' && front.seen.some(isPart(1));
+    front.faults = (request) =>
+      request.operation === 'UploadPart' || isAbort(request) ? { kind: 'stall' } : undefined;
+    const aborting = front.arrival(isAbort);
     const standing = front.arrival(isPart(1));
     const program = await startToStore('--stream-upload', '--strategy', 'parquet-med');
     await standing;

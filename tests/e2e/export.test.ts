@@ -1,7 +1,9 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Manifest } from '../../lib/manifest.ts';
 import { bitsOf } from '../support/batches.ts';
 import { runExporter } from '../support/exporter.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
@@ -84,7 +86,17 @@ async function exported(
     env: { ...DATE, ...env },
   });
   expect(run).toMatchObject({ code: 0, stdout: '', workFiles: [] });
+  expect(manifestBeside(path).files).toMatchObject([{ key: path, ...digestOf(readFileSync(path)) }]);
   return path;
+}
+
+function manifestBeside(path: string): Manifest {
+  return JSON.parse(readFileSync(`${path}.json`, 'utf8')) as Manifest;
+}
+
+/** What a manifest says of a file's bytes, without any code of the program. */
+function digestOf(bytes: Uint8Array) {
+  return { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
 
 function expectSameBytes(path: string, reference: string): void {
@@ -270,6 +282,12 @@ const SHRINKING: GeneratedCollection = {
   deleted: (index) => index % 10 === 3,
 };
 const generated = await double({ generated: [SMALL, LARGE, SHRINKING] });
+/** Cosine is what generated collections have unless told. */
+const NORMALISED =
+  'Qdrant normalises vectors of distance Cosine when it stores them, so their lengths are gone: unnamed vector.';
+/** The keys of generated points begin again after 1,024. */
+const SMALL_DUPLICATES =
+  '3976 rows have a key that a row before has too: the key alone does not tell rows apart.';
 
 function generatedRows(collection: GeneratedCollection, wanted = (_index: number) => true): Row[] {
   const indexes = Array.from({ length: collection.points }, (_, index) => index).filter(wanted);
@@ -331,14 +349,110 @@ describe('points that are deleted while the export runs', () => {
         ...['--passes', 'two', '--json', '--output', path],
       ]);
       expect(run.code).toBe(0);
-      expect(run.json().counts).toEqual({ before: 1000, idsSeen: 1000, rows: 900, missing: 100 });
+      const counts = { before: 1000, idsSeen: 1000, rows: 900, missing: 100 };
+      expect(run.json().counts).toMatchObject(counts);
+      expect(manifestBeside(path).counts).toMatchObject(counts);
       const warning = '100 points were deleted while the export ran and are not in the file.';
-      expect(run.json().warnings).toEqual([warning]);
+      expect(run.json().warnings).toEqual([warning, NORMALISED]);
+      expect(manifestBeside(path).warnings).toEqual([warning, NORMALISED]);
       expect(run.stderr).toContain(`\nWarning: ${warning}\n`);
       expect(run.stderr).toContain('\nWithout   100 points deleted meanwhile\n');
       expect(rowsOf(await readWithHyparquet(path))).toEqual(generatedRows(SHRINKING, left));
     });
+
+    test(`end the run with --strict, and nothing is published, over ${protocol}`, async () => {
+      const target = mkdtempSync(join(folder, 'strict-'));
+      const run = await runExporter([
+        ...reading(generated, protocol, SHRINKING.name),
+        ...['--passes', 'two', '--strict', '--quiet', '--output', join(target, 'x.parquet')],
+      ]);
+      expect(run).toMatchObject({ code: 13, stdout: '', workFiles: [] });
+      expect(run.stderr).toBe(
+        'Error: Cannot export collection `shrinking` with --strict: 1000 points were counted before and 1000 after, 1000 found and 900 written.\n',
+      );
+      expect(readdirSync(target)).toEqual([]);
+    });
   }
+});
+
+describe('the manifest beside a file', () => {
+  for (const version of VERSIONS) {
+    test(`is the same over both protocols but for its times and the name of the file, from ${version}`, async () => {
+      for (const collection of RECORDED) {
+        if (WITH_HUGE.includes(collection)) continue;
+        const [grpc, rest] = await Promise.all(
+          PROTOCOLS.map(async (protocol) => {
+            const manifest = manifestBeside(await recordedFile(version, protocol, collection));
+            const files = manifest.files.map(({ key: _, ...file }) => file);
+            return { ...manifest, files, startedAt: '', finishedAt: '' };
+          }),
+        );
+        expect(grpc).toEqual(rest as typeof grpc);
+      }
+    });
+  }
+
+  test('tells the collection behind an alias, what was asked for and what was found', async () => {
+    const started = Date.now();
+    const path = await exported(recordedServer('1.18.3'), 'grpc', 'plain-alias', [
+      ...['--limit', '7', '--filter', '{"must":[]}', '--compression', 'none'],
+    ]);
+    const { startedAt, finishedAt, collectionConfig, files, tool, ...manifest } = manifestBeside(path);
+    expect(manifest).toEqual({
+      manifest: 1,
+      collection: 'plain',
+      alias: 'plain-alias',
+      serverVersion: '1.18.3',
+      vectors: [{ kind: 'dense', name: '', size: 4, distance: 'Dot', datatype: 'float32' }],
+      options: {
+        schema: 'keyed',
+        strategy: 'parquet-med',
+        rowGroupSize: 10_000,
+        compression: 'none',
+        vectorEncoding: 'plain',
+        keyField: 'key',
+        metadataField: null,
+        vectors: null,
+        filter: '{"must":[]}',
+        limit: 7,
+        shardKey: null,
+      },
+      counts: {
+        before: 28,
+        after: 28,
+        idsSeen: 7,
+        rows: 7,
+        missing: 0,
+        emptyVectors: { vector: 0 },
+        keysFromPayload: 2,
+        duplicateKeys: 0,
+        duplicateKeysExact: true,
+      },
+      warnings: [],
+    });
+    expect(tool.name).toBe('exporter-r2');
+    expect(collectionConfig).toMatchObject({ params: { vectors: { size: 4, distance: 'Dot' } } });
+    expect(files).toEqual([
+      { key: path, ...digestOf(readFileSync(path)), rows: 7, rowGroups: 1, etag: null },
+    ]);
+    const times = [started, Date.parse(startedAt), Date.parse(finishedAt), Date.now()];
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  });
+
+  test('takes the place of an earlier one, and of nothing else', async () => {
+    const target = mkdtempSync(join(folder, 'again-'));
+    const path = join(target, 'x.parquet');
+    writeFileSync(`${path}.json`, 'of yesterday');
+    writeFileSync(join(target, 'x.json'), "of the user's own");
+    const run = await runExporter([
+      ...reading(recordedServer('1.18.3'), 'grpc', 'cosine'),
+      ...['--output', path],
+    ]);
+    expect(run.code).toBe(0);
+    expect(manifestBeside(path).files).toMatchObject([digestOf(readFileSync(path))]);
+    expect(readdirSync(target).sort()).toEqual(['x.json', 'x.parquet', 'x.parquet.json']);
+    expect(readFileSync(join(target, 'x.json'), 'utf8')).toBe("of the user's own");
+  });
 });
 
 const s3 = await startS3Server();
@@ -368,7 +482,24 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
     expect(run).toMatchObject({ code: 0, workFiles: [] });
     expect(await server.openUploads()).toEqual([]);
     const [{ key }] = run.json().files;
-    return { run, key, prefix };
+    const manifest = await storedManifest(key);
+    expect(run.json()).toMatchObject({
+      ...manifest,
+      manifestLocation: `s3://${server.bucket}/${beside(key)}`,
+    });
+    return { run, key, prefix, manifest };
+  }
+
+  const beside = (key: string) => key.replace(/\.parquet$/, '.json');
+
+  /** The manifest beside an object, once it was compared with the object's bytes and head. */
+  async function storedManifest(key: string): Promise<Manifest> {
+    const bytes = (await server.bytes(beside(key))) ?? Buffer.from('{}');
+    const manifest: Manifest = JSON.parse(Buffer.from(bytes).toString());
+    const object = (await server.bytes(key)) ?? Buffer.from('nothing there');
+    const etag = (await server.head(key))?.etag ?? 'none';
+    expect(manifest.files).toMatchObject([{ key, etag, ...digestOf(object) }]);
+    return manifest;
   }
 
   async function expectStored(key: string, reference: string): Promise<void> {
@@ -386,20 +517,22 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
       test(`puts the bytes of --output there in equal parts, ${way}, over ${protocol}`, async () => {
         const shape = ['--row-group-size', '1000', '--compression', 'none'];
         const reference = await exported(generated, protocol, LARGE.name, shape);
-        const { key, prefix, run } = await uploaded(generated, protocol, LARGE.name, [...args, ...shape]);
+        const { key, prefix, run, manifest } = await uploaded(generated, protocol, LARGE.name, [
+          ...args,
+          ...shape,
+        ]);
         expect(key).toBe(`${prefix}/large/latest.parquet`);
         await expectStored(key, reference);
         const head = await server.head(key);
-        expect(run.json().files).toEqual([
-          {
-            key,
-            location: `s3://${server.bucket}/${key}`,
-            bytes: head?.bytes,
-            rows: LARGE.points,
-            rowGroups: 5,
-            etag: head?.etag,
-          },
-        ]);
+        const file = {
+          key,
+          ...digestOf(readFileSync(reference)),
+          rows: LARGE.points,
+          rowGroups: 5,
+          etag: head?.etag ?? 'none',
+        };
+        expect(manifest.files).toEqual([file]);
+        expect(run.json().files).toEqual([{ ...file, location: `s3://${server.bucket}/${key}` }]);
         const parts = front.seen.filter(({ operation }) => operation === 'UploadPart');
         const sizes = parts
           .toSorted((a, b) => Number(a.query.get('partNumber')) - Number(b.query.get('partNumber')))
@@ -416,14 +549,16 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
         await expectStored(key, await recordedFile('1.18.3', 'grpc', collection));
       }
       const name = 'ünï #1% &co';
-      const { key, prefix } = await uploaded(recordedServer('1.18.3'), 'rest', name, args);
+      const { key, prefix, manifest } = await uploaded(recordedServer('1.18.3'), 'rest', name, args);
       expect(key).toBe(`${prefix}/%C3%BCn%C3%AF %231%25 &co/latest.parquet`);
+      expect(manifest).toMatchObject({ collection: name, alias: null });
       await expectStored(key, await recordedFile('1.18.3', 'rest', name));
     });
 
-    test(`replaces the object that is there, ${way}`, async () => {
+    test(`replaces the object that is there and its manifest, ${way}`, async () => {
       const key = `again${args.length}/plain/latest.parquet`;
       await server.write(key, Buffer.from('what was there before'));
+      await server.write(beside(key), Buffer.from('{"manifest":1,"files":[]}'));
       for (let times = 1; times <= 2; times++) {
         const run = await runExporter(
           [
@@ -434,6 +569,7 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
         );
         expect(run).toMatchObject({ code: 0, workFiles: [] });
         await expectStored(key, await recordedFile('1.18.3', 'grpc', 'plain'));
+        await storedManifest(key);
       }
       expect(await server.openUploads()).toEqual([]);
     });
@@ -450,6 +586,7 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
     expect(run.stderr).toContain(`\nTarget      s3://${server.bucket}/dry/small/latest.parquet, about `);
     expect(run.stderr).toContain('\nDry run: ');
     expect(await server.head('dry/small/latest.parquet')).toBeUndefined();
+    expect(await server.head('dry/small/latest.json')).toBeUndefined();
     expect(await server.openUploads()).toEqual([]);
     expect(front.acceptedBytes).toBe(0);
   });
@@ -470,6 +607,19 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
       expect(printed).not.toContain(env.R2_ACCESS_KEY_ID);
     }
   });
+
+  test('never writes a secret into the manifest', async () => {
+    const source = await double({ recorded: ['standalone'], apiKey: API_KEY });
+    const run = await runExporter([...reading(source, 'grpc', 'plain'), '--prefix', 'secrets', '--quiet'], {
+      env: { ...store, QDRANT_API_KEY: API_KEY },
+    });
+    expect(run.code).toBe(0);
+    const manifest = Buffer.from((await server.bytes('secrets/plain/latest.json')) ?? []).toString();
+    expect(manifest).toContain('"collection": "plain"');
+    for (const secret of [API_KEY, store.R2_ACCESS_KEY_ID, store.R2_SECRET_ACCESS_KEY]) {
+      expect(manifest).not.toContain(secret);
+    }
+  });
 });
 
 describe('what exporter-r2 prints', () => {
@@ -482,7 +632,8 @@ describe('what exporter-r2 prints', () => {
     expect(run).toMatchObject({ code: 0, stdout: '', workFiles: [] });
     for (const line of [
       'Qdrant      1.18.3 over gRPC',
-      'Collection  small: 5,000 points, 1 shard, vector of 3 float32, Cosine',
+      'Collection  small: 5,000 points, 1 shard',
+      'Vectors     unnamed 3 dense Cosine',
       'Passes      two (points are retrieved in parallel)',
       'Format      parquet-med, row groups of 10,000, zstd, plain vectors',
       'Dry run: the server answers, the target can be written, and nothing was written.',
@@ -504,18 +655,33 @@ describe('what exporter-r2 prints', () => {
       dryRun: false,
       plan: { protocol: 'grpc', points: 5000 },
       counts: { before: 5000, idsSeen: 5000, rows: 5000, missing: 0 },
-      files: [{ key: path, location: path, bytes: readFileSync(path).length, rows: 5000, rowGroups: 1 }],
-      warnings: [],
+      files: [{ key: path, location: path, ...digestOf(readFileSync(path)), rows: 5000, rowGroups: 1 }],
+      warnings: [SMALL_DUPLICATES, NORMALISED],
+      manifestLocation: `${path}.json`,
+      timings: { totalSeconds: expect.any(Number) },
     });
+    // All that the manifest says is in it.
+    expect(run.json()).toMatchObject({ ...manifestBeside(path) });
     expect(run.stderr).toContain('\nExported  5,000 rows in 1 row group, ');
   });
 
-  test('--quiet is silence, with --json the document alone', async () => {
-    const args = [...small('rest'), '--quiet', '--output', newPath()];
+  test('notes say what Qdrant itself did to vectors', async () => {
+    const run = await runExporter([...small(), '--output', newPath()]);
+    expect(run.stderr).toContain(`\nWarning: ${SMALL_DUPLICATES}\nNote: ${NORMALISED}\nExported  `);
+  });
+
+  test('--quiet is silence, notes included, with --json the document alone', async () => {
+    const source = recordedServer('1.18.3');
+    const args = [...reading(source, 'rest', 'cosine'), '--quiet', '--output', newPath()];
     expect(await runExporter(args)).toMatchObject({ code: 0, stdout: '', stderr: '' });
     const run = await runExporter([...args, '--json']);
     expect(run).toMatchObject({ code: 0, stderr: '' });
-    expect(run.json().counts.rows).toBe(5000);
+    expect(run.json()).toMatchObject({ counts: { rows: 3 }, warnings: [NORMALISED] });
+  });
+
+  test('--quiet leaves what should make one look', async () => {
+    const run = await runExporter([...small(), '--quiet', '--output', newPath()]);
+    expect(run).toMatchObject({ code: 0, stdout: '', stderr: `Warning: ${SMALL_DUPLICATES}\n` });
   });
 
   for (const protocol of PROTOCOLS) {
@@ -563,7 +729,7 @@ describe.skipIf(tlsReason !== undefined)(`TLS${tlsReason === undefined ? '' : `:
 
 describe('QDRANT_API_KEY', () => {
   for (const protocol of PROTOCOLS) {
-    test(`opens the server over ${protocol}, full or read-only, and is never printed`, async () => {
+    test(`opens the server over ${protocol}, full or read-only, and is never printed or written`, async () => {
       const options = { recorded: ['standalone'], apiKey: 'another key', readOnlyKey: API_KEY } as const;
       const source = await double(options);
       const path = newPath();
@@ -573,6 +739,7 @@ describe('QDRANT_API_KEY', () => {
       expect(run.code).toBe(0);
       expectSameBytes(path, await recordedFile('1.18.3', protocol, 'plain'));
       expect(run.stdout + run.stderr).not.toContain(API_KEY);
+      expect(readFileSync(`${path}.json`, 'utf8')).not.toContain(API_KEY);
     });
 
     test(`is not printed over ${protocol} when a server repeats it in an error`, async () => {
@@ -590,6 +757,7 @@ describe('QDRANT_API_KEY', () => {
       expect(run.stderr).toContain('key *** may not read');
       expect(run.stdout + run.stderr).not.toContain(API_KEY);
       expect(existsSync(path)).toBe(false);
+      expect(existsSync(`${path}.json`)).toBe(false);
     });
   }
 });

@@ -1,10 +1,11 @@
 /*
  * The first five minutes: exports a built-in sample collection with the real program, from a Qdrant double on
- * this machine, into sample.parquet, then shows its first rows and how to query it.
+ * this machine, into sample.parquet, then shows its first rows, its manifest and how to query it.
  */
 import { join, relative, resolve } from 'node:path';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
+import type { Manifest } from '../../lib/manifest.ts';
 import { startQdrantDouble } from './qdrant-double/qdrant-double.ts';
 
 const ROOT = resolve(import.meta.dir, '../..');
@@ -38,10 +39,19 @@ async function showFile(): Promise<void> {
     console.log(`  metadata  ${String(row.metadata).slice(0, 64)}…`);
     console.log(`  vector    ${shortVector(row.vector)}\n`);
   }
+  await showManifest();
   console.log('Query it with DuckDB, for example:\n');
   console.log(
     `  SELECT key, metadata->>'title' AS title, vector[1:3] FROM '${relative(process.cwd(), FILE)}' LIMIT 5;\n`,
   );
+}
+
+async function showManifest(): Promise<void> {
+  const { counts, files, serverVersion }: Manifest = await Bun.file(`${FILE}.json`).json();
+  console.log(`${FILE}.json, its manifest, says among other things:\n`);
+  console.log(`  server    Qdrant ${serverVersion}`);
+  console.log(`  counts    ${counts.before} points before, ${counts.after} after, ${counts.rows} rows`);
+  console.log(`  sha256    ${files[0]?.sha256}\n`);
 }
 
 function shortVector(vector: readonly number[]): string {

@@ -72,11 +72,21 @@ export const RECORDED_NAMES: readonly string[] = [
   'same ids',
 ];
 
+const collections = new Map<string, RecordedCollection>();
+
+/** What a version holds, as a protocol carries it; read once. */
 export function recordedCollection(
   name: string,
   version: RecordedVersion,
   protocol: Protocol,
 ): RecordedCollection {
+  const key = [name, version, protocol].join('\n');
+  const collection = collections.get(key) ?? readCollection(name, version, protocol);
+  collections.set(key, collection);
+  return collection;
+}
+
+function readCollection(name: string, version: RecordedVersion, protocol: Protocol): RecordedCollection {
   const source = CUSTOM[name] ?? { info: `info ${name}`, scrolls: [`scroll everything ${name}`] };
   const config = (result(version, source.info) as { config: JsonObject }).config;
   const points = source.scrolls?.flatMap((scroll) => pointsOf(result(version, scroll))) ?? pointsPutIn(name);
@@ -92,10 +102,17 @@ export function recordedCollection(
 
 /** The `result` of an answer, with every number as it was spelled. */
 function result(version: RecordedVersion, exchange: string): unknown {
-  const exchanges = readRecording<RestExchange[]>(version, 'rest.json');
-  const found = exchanges.find(({ name }) => name === exchange);
+  const found = exchangesOf(version).find(({ name }) => name === exchange);
   if (found === undefined) throw new Error(`no exchange "${exchange}" was recorded of ${version}`);
   return (parseSpelled(found.response.body) as JsonObject).result;
+}
+
+const exchanges = new Map<RecordedVersion, readonly RestExchange[]>();
+
+function exchangesOf(version: RecordedVersion): readonly RestExchange[] {
+  const read = exchanges.get(version) ?? readRecording<RestExchange[]>(version, 'rest.json');
+  exchanges.set(version, read);
+  return read;
 }
 
 const pointsOf = (answer: unknown) => (answer as { points: readonly JsonObject[] }).points;

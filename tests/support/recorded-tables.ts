@@ -1,5 +1,6 @@
 import { canonicalText } from '../unit/qdrant/canonical-oracle.ts';
 import type { ForeignCell, SparseCell } from './foreign-readers.ts';
+import type { TestColumn } from './parquet-tables.ts';
 import type { RecordedCollection, RecordedPoint, RecordedVector } from './recorded-points.ts';
 
 export type SchemaName = 'keyed' | 'points' | 'pinecone' | 'milvus';
@@ -59,6 +60,14 @@ export function recordedTable(collection: RecordedCollection, taken: Taken): Rec
   };
 }
 
+/** The table's columns as expectColumns() takes them. */
+export function testColumns({ columns }: RecordedTable): readonly TestColumn[] {
+  return columns.map(
+    ({ cells, name, vector }) =>
+      ({ kind: vector?.kind ?? 'text', name, size: vector?.size ?? 0, cells }) as TestColumn,
+  );
+}
+
 function columnsOf(
   points: readonly RecordedPoint[],
   vectors: readonly RecordedVector[],
@@ -103,7 +112,7 @@ function columnsOf(
   }
 }
 
-export function columnName({ name }: RecordedVector): string {
+function columnName({ name }: RecordedVector): string {
   return name === '' ? 'vector' : `vector_${name}`;
 }
 

@@ -69,6 +69,13 @@ describe('closingLook()', () => {
       ['The collection changed during the export: it had 10 points before and 10 after, and 11 were found.'],
     ],
     [
+      'points that both counts have and no page had',
+      { counts: [10, 11], found: { idsSeen: 7, rows: 7, missing: 0 } },
+      [
+        'Only 7 of at least 10 points were found that were counted both before and after the export: the others moved while it ran, or are missing.',
+      ],
+    ],
+    [
       'points that were deleted after they were listed',
       { counts: [10, 9], found: { idsSeen: 10, rows: 9, missing: 1 } },
       [

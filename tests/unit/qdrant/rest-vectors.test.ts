@@ -207,7 +207,7 @@ test('what is wrong names the point wherever its id stands, and the first of sev
 
 test('a vector that was not asked for is drift of the shape, not something to skip', () => {
   const drifted = (which: string) =>
-    `${which}, which was not asked for: did the collection's vectors change?`;
+    `${which}, which was not asked for: the collection's vectors changed meanwhile`;
   expect(problemOf([dense('a', 1)], '{"a":[1],"new":[1]}')).toBe(drifted('a vector `new`'));
   expect(problemOf([dense('', 1)], '{"":[1],"s":{"indices":[],"values":[]}}')).toBe(drifted('a vector `s`'));
   expect(problemOf([dense('a', 1)], '[1]')).toBe(drifted('an unnamed vector'));
