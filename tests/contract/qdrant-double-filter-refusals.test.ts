@@ -78,8 +78,8 @@ test.each([
 ])('the double refuses over REST %s', async (_, rest, message) => {
   const [asker] = askers as [Asker];
   const read = { collection: 'c', filter: { rest, grpc: {} } };
-  for (const answer of [asker.scroll(read), asker.count(read)]) {
-    const refusal = await refusalOf(answer);
+  for (const ask of [asker.scroll, asker.count]) {
+    const refusal = await refusalOf(ask(read));
     expect(refusal.message).toContain(message);
     expect(refusal.status).toBe(message === EMPTY_CONDITION ? 422 : 400);
   }
@@ -116,8 +116,8 @@ test.each<[string, Condition, string]>([
 ])('the double refuses over gRPC %s', async (_, condition, message) => {
   const [, asker] = askers as [Asker, Asker];
   const read = { collection: 'c', filter: { rest: '', grpc: { must: [condition] } } };
-  for (const answer of [asker.scroll(read), asker.count(read)]) {
-    const refusal = await refusalOf(answer);
+  for (const ask of [asker.scroll, asker.count]) {
+    const refusal = await refusalOf(ask(read));
     expect(refusal.message).toContain(message);
     expect(refusal.status).toBe(3);
   }
