@@ -1,8 +1,6 @@
 import { ToolError } from './errors.ts';
 import type { PointId, ShardKey, VectorSpec } from './model.ts';
-
-/** What `ends` can say. */
-const MOST_BYTES = 2 ** 31 - 1;
+import { MOST_BYTES, type RaggedColumn, type VectorColumn, vectorColumn } from './vector-columns.ts';
 
 /** Texts laid end to end: row i is bytes[ends[i-1] .. ends[i]), the first one from 0. */
 export class TextColumn {
@@ -37,146 +35,6 @@ export class TextColumn {
     }
     return this.bytes;
   }
-}
-
-/** One dense vector of every row, flat: row i is values[i * size .. (i + 1) * size). */
-export class DenseColumn {
-  readonly kind = 'dense';
-  readonly spec: VectorSpec;
-  readonly values: Float32Array<ArrayBuffer>;
-  /** The same memory as little-endian bytes, for copies straight from the wire. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** 1 where the row has this vector, 0 where it lacks it. */
-  readonly present: Uint8Array;
-
-  constructor(spec: VectorSpec, rows: number) {
-    this.spec = spec;
-    this.values = new Float32Array(rows * spec.size);
-    this.bytes = new Uint8Array(this.values.buffer);
-    this.present = new Uint8Array(rows);
-  }
-
-  truncate(rowCount: number): void {
-    this.present.fill(0, rowCount);
-  }
-
-  /** Bytes of the first `rows` rows. */
-  byteLength(rows: number): number {
-    return rows * this.spec.size * 4;
-  }
-}
-
-/** First guess of the vectors in a multivector, and of the elements in a sparse one; buffers grow and are kept. */
-const MULTI_VECTORS_GUESS = 4;
-const SPARSE_ELEMENTS_GUESS = 64;
-
-/**
- * One multivector of every row, flat: row i is floats values[ends[i-1] .. ends[i]), the first from 0: as many
- * vectors as `spec.size` goes into that. Rows without one have none.
- */
-export class MultiColumn {
-  readonly kind = 'multi';
-  readonly spec: VectorSpec;
-  values: Float32Array<ArrayBuffer>;
-  /** The same memory as little-endian bytes, for copies straight from the wire. */
-  bytes: Uint8Array<ArrayBuffer>;
-  /** Floats in use. Whoever writes into `values` moves it on. */
-  length = 0;
-  readonly ends: Int32Array;
-  readonly present: Uint8Array;
-
-  constructor(spec: VectorSpec, rows: number) {
-    this.spec = spec;
-    this.values = new Float32Array(rows * spec.size * MULTI_VECTORS_GUESS);
-    this.bytes = new Uint8Array(this.values.buffer);
-    this.ends = new Int32Array(rows);
-    this.present = new Uint8Array(rows);
-  }
-
-  /** Makes room for `floats` more; `values` and `bytes` may be new afterwards. */
-  reserve(floats: number): void {
-    const needed = this.length + floats;
-    if (needed <= this.values.length) return;
-    this.values = grown(this.values, needed, this.length);
-    this.bytes = new Uint8Array(this.values.buffer);
-  }
-
-  truncate(rowCount: number): void {
-    this.present.fill(0, rowCount);
-    this.length = rowCount === 0 ? 0 : (this.ends[rowCount - 1] as number);
-  }
-
-  byteLength(rows: number): number {
-    return rows === 0 ? 0 : (this.ends[rows - 1] as number) * 4;
-  }
-}
-
-/**
- * One sparse vector of every row, flat: row i is indices and values [ends[i-1] .. ends[i]), the first from 0, in
- * the order in which the server gives them. Rows without one have none; an empty one is present.
- */
-export class SparseColumn {
-  readonly kind = 'sparse';
-  readonly spec: VectorSpec;
-  indices: Uint32Array<ArrayBuffer>;
-  values: Float32Array<ArrayBuffer>;
-  /** Elements in use. Whoever writes into `indices` and `values` moves it on. */
-  length = 0;
-  readonly ends: Int32Array;
-  readonly present: Uint8Array;
-
-  constructor(spec: VectorSpec, rows: number) {
-    this.spec = spec;
-    this.indices = new Uint32Array(rows * SPARSE_ELEMENTS_GUESS);
-    this.values = new Float32Array(rows * SPARSE_ELEMENTS_GUESS);
-    this.ends = new Int32Array(rows);
-    this.present = new Uint8Array(rows);
-  }
-
-  /** Makes room for `elements` more; `indices` and `values` may be new afterwards. */
-  reserve(elements: number): void {
-    const needed = this.length + elements;
-    if (needed <= this.indices.length) return;
-    this.indices = grown(this.indices, needed, this.length);
-    this.values = grown(this.values, needed, this.length);
-  }
-
-  truncate(rowCount: number): void {
-    this.present.fill(0, rowCount);
-    this.length = rowCount === 0 ? 0 : (this.ends[rowCount - 1] as number);
-  }
-
-  byteLength(rows: number): number {
-    return rows === 0 ? 0 : (this.ends[rows - 1] as number) * 8;
-  }
-}
-
-export type VectorColumn = DenseColumn | MultiColumn | SparseColumn;
-
-function vectorColumn(spec: VectorSpec, rows: number): VectorColumn {
-  switch (spec.kind) {
-    case 'dense':
-      return new DenseColumn(spec, rows);
-    case 'multi':
-      return new MultiColumn(spec, rows);
-    case 'sparse':
-      return new SparseColumn(spec, rows);
-  }
-}
-
-/** A longer array with the first `used` elements of a shorter one. */
-function grown<T extends Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(
-  array: T,
-  needed: number,
-  used: number,
-): T {
-  if (needed * 4 > MOST_BYTES) {
-    throw new ToolError('format', 'Cannot hold the vectors of one work unit: they have more than 2 GiB.');
-  }
-  const Longer = array.constructor as new (length: number) => T;
-  const longer = new Longer(Math.max(needed, Math.min(Math.floor(MOST_BYTES / 4), array.length * 2)));
-  longer.set(array.subarray(0, used));
-  return longer;
 }
 
 /** Where a wanted top-level payload field's value lies in the payload text; start is -1 in rows without it. */
@@ -220,7 +78,7 @@ export class PointBatch {
   /** The shard key that all of these points lie under; undefined without custom sharding. */
   shardKey: ShardKey | undefined;
   /** Those of `vectors` whose rows differ in length. */
-  readonly #ragged: readonly (MultiColumn | SparseColumn)[];
+  readonly #ragged: readonly RaggedColumn[];
 
   constructor(layout: BatchLayout) {
     this.layout = layout;

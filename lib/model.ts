@@ -50,6 +50,12 @@ export function compareShardKeys(a: ShardKey, b: ShardKey): number {
   return Buffer.compare(Buffer.from(a.text), Buffer.from(b.text));
 }
 
+/** Each key once, in compareShardKeys' order. */
+export function distinctShardKeys(keys: readonly ShardKey[]): readonly ShardKey[] {
+  const sorted = keys.toSorted(compareShardKeys);
+  return sorted.filter((key, i) => i === 0 || compareShardKeys(sorted[i - 1] as ShardKey, key) !== 0);
+}
+
 /** Limits that a collection's strict mode sets for its clients; absent where it sets none. */
 export interface StrictMode {
   /** Most points a scroll may ask for. */

@@ -15,12 +15,16 @@ interface Rule {
 const NONE = /^$/;
 const NODE = /^(node:|bun$)/;
 /** Words and small tools that everything may use. */
-const WORDS = 'lib/(model|errors|batch|secret|free-now)\\.ts';
+const WORDS = 'lib/(model|errors|batch|vector-columns|secret|free-now)\\.ts';
 
 /** lib/README.md says the same in words. */
 const RULES: readonly Rule[] = [
   { files: /^lib\/(errors|secret|free-now)\.ts$/, lib: NONE, packages: NONE },
-  { files: /^lib\/(model|batch|retry|manifest)\.ts$/, lib: /^lib\/(errors|model)\.ts$/, packages: NONE },
+  {
+    files: /^lib\/(model|batch|vector-columns|retry|manifest)\.ts$/,
+    lib: /^lib\/(errors|model|vector-columns)\.ts$/,
+    packages: NONE,
+  },
   { files: /^lib\/sha256(-worker)?\.ts$/, lib: /^lib\/(errors|sha256-worker)\.ts$/, packages: NONE },
   {
     files: /^lib\/qdrant\//,

@@ -9,7 +9,7 @@ import {
   ListShardKeysRequestSchema,
   ListShardKeysResponseSchema,
 } from '@qdrant/js-client-grpc';
-import { type CollectionShape, compareShardKeys, type ShardKey } from '../model.ts';
+import { type CollectionShape, distinctShardKeys, type ShardKey } from '../model.ts';
 import { BRISK, type RetryPolicy } from '../retry.ts';
 import { unknownCollection } from './collection-names.ts';
 import { hasGrpcStatus } from './grpc-errors.ts';
@@ -93,24 +93,20 @@ async function listShardKeys(ask: Ask, name: string): Promise<readonly ShardKey[
   try {
     const message = toBinary(ListShardKeysRequestSchema, create(ListShardKeysRequestSchema, collection));
     const { shardKeys } = await ask({ path: SHARD_KEYS, message, purpose }, ListShardKeysResponseSchema);
-    return inOrder(shardKeys.map(({ key }) => key));
+    return distinctShardKeys(shardKeys.flatMap(({ key }) => shardKeyOf(key) ?? []));
   } catch (error) {
     if (!hasGrpcStatus(error, 'UNIMPLEMENTED')) throw error;
     const request = create(CollectionClusterInfoRequestSchema, collection);
     const message = toBinary(CollectionClusterInfoRequestSchema, request);
     const cluster = await ask({ path: CLUSTER, message, purpose }, CollectionClusterInfoResponseSchema);
-    return inOrder([...cluster.localShards, ...cluster.remoteShards].map(({ shardKey }) => shardKey));
+    const shards = [...cluster.localShards, ...cluster.remoteShards];
+    return distinctShardKeys(shards.flatMap(({ shardKey }) => shardKeyOf(shardKey) ?? []));
   }
 }
 
 type KeyMessage = NonNullable<MessageShape<typeof ListShardKeysResponseSchema>['shardKeys'][number]['key']>;
 
-/** Each once, in compareShardKeys' order; a shard without a key has none. */
-function inOrder(messages: readonly (KeyMessage | undefined)[]): readonly ShardKey[] {
-  const keys = messages.flatMap((message) => shardKeyOf(message) ?? []).sort(compareShardKeys);
-  return keys.filter((key, i) => i === 0 || compareShardKeys(keys[i - 1] as ShardKey, key) !== 0);
-}
-
+/** Undefined for a shard without a key. */
 function shardKeyOf(message: KeyMessage | undefined): ShardKey | undefined {
   switch (message?.key.case) {
     case 'keyword':

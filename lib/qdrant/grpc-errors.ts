@@ -1,7 +1,7 @@
 import { messageOf, type Remedy, ToolError } from '../errors.ts';
 import { parseRetryAfter } from '../retry.ts';
 import type { AnswerProblem, Headers, UnaryCall } from './grpc-call.ts';
-import { refusal } from './grpc-refusals.ts';
+import { refusal } from './refusals.ts';
 
 /** gRPC status codes that are spoken of here (grpc/grpc, doc/statuscodes.md). */
 const STATUS_NAMES = [
@@ -36,7 +36,9 @@ export function grpcStatusError(call: UnaryCall, url: URL, headers: Headers): To
   const text = decodeMessage(String(headers['grpc-message'] ?? ''));
   const cause = new GrpcStatus(name);
   const refused =
-    name === 'INVALID_ARGUMENT' || name === 'NOT_FOUND' ? refusal(call, text, cause) : undefined;
+    call.points !== undefined && (name === 'INVALID_ARGUMENT' || name === 'NOT_FOUND')
+      ? refusal({ purpose: call.purpose, points: call.points, said: text, cause }, isAboutFilter)
+      : undefined;
   if (refused !== undefined) return refused;
   const retryAfterMs = parseRetryAfter(headerText(headers['retry-after']));
   const remedy = remedyFor(name, text, retryAfterMs !== undefined, call.divisible);
@@ -235,4 +237,11 @@ function decodeMessage(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** Whatever else is in the request is ours and well-formed, so what is malformed is the filter's. */
+function isAboutFilter(said: string): boolean {
+  return /\b(filter|condition|index required|malformed|json ?path|unable to parse uuid|wrong input)\b/i.test(
+    said,
+  );
 }

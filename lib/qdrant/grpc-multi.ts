@@ -1,4 +1,4 @@
-import type { MultiColumn } from '../batch.ts';
+import type { MultiColumn } from '../vector-columns.ts';
 import { FLOAT, FLOATS, readDenseVector, readFloats } from './grpc-floats.ts';
 import { misfit, wrongKind, wrongSize } from './grpc-misfit.ts';
 import { MULTI, OLD_COUNT, skipOther } from './grpc-vector-output.ts';

@@ -11,6 +11,7 @@ import { type CollectionShape, isUuid, type PointId, type ShardKey } from '../mo
 import { filterOf } from './grpc-filter.ts';
 import type { Filter } from './grpc-filter-message.ts';
 import { idsField } from './grpc-ids.ts';
+import { LoneVectors } from './lone-vectors.ts';
 import type { Consistency, PageRequest, PointSet } from './transport.ts';
 
 /** Writes the requests for points of one server, by what is known of it so far. */
@@ -18,8 +19,7 @@ export class GrpcRequests {
   readonly #consistency: Consistency | undefined;
   #timeoutSeconds: number;
   #serverVersion: string | undefined;
-  /** Collections that were described and have one vector, without a name: a name or two for each described. */
-  readonly #onlyUnnamed = new Set<string>();
+  readonly #loneVectors = new LoneVectors();
   /** The filter read last: all sets of points of a run have the same. */
   #filter: { readonly text: string; readonly message: Filter } | undefined;
 
@@ -34,15 +34,11 @@ export class GrpcRequests {
   }
 
   learn(shape: CollectionShape): void {
-    const { collection, name, serverVersion, strictMode, vectors } = shape;
+    const { serverVersion, strictMode } = shape;
     this.#timeoutSeconds = Math.min(this.#timeoutSeconds, strictMode.maxTimeoutSeconds ?? Infinity);
     if (serverVersion !== this.#serverVersion) this.#filter = undefined;
     this.#serverVersion = serverVersion;
-    const [first, ...others] = vectors;
-    for (const known of [name, collection]) {
-      if (first?.name === '' && others.length === 0) this.#onlyUnnamed.add(known);
-      else this.#onlyUnnamed.delete(known);
-    }
+    this.#loneVectors.learn(shape);
   }
 
   count(points: PointSet): Uint8Array {
@@ -96,7 +92,7 @@ export class GrpcRequests {
    */
   #selectors({ collection }: PointSet, layout: BatchLayout | undefined) {
     const names = layout?.vectors.map(({ name }) => name) ?? [];
-    const all = names.length === 0 || this.#onlyUnnamed.has(collection);
+    const all = names.length === 0 || this.#loneVectors.has(collection);
     const vectors = all
       ? ({ case: 'enable', value: names.length > 0 } as const)
       : ({ case: 'include', value: create(VectorsSelectorSchema, { names }) } as const);

@@ -1,4 +1,4 @@
-import type { SparseColumn } from '../batch.ts';
+import type { SparseColumn } from '../vector-columns.ts';
 import { FLOAT, FLOATS, readFloats } from './grpc-floats.ts';
 import { misfit, wrongKind } from './grpc-misfit.ts';
 import { OLD_INDICES, SPARSE, skipOther } from './grpc-vector-output.ts';

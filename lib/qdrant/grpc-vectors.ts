@@ -1,4 +1,5 @@
-import type { DenseColumn, MultiColumn, PointBatch, SparseColumn, VectorColumn } from '../batch.ts';
+import type { PointBatch } from '../batch.ts';
+import type { DenseColumn, MultiColumn, SparseColumn, VectorColumn } from '../vector-columns.ts';
 import { FLOAT, FLOATS, readDenseVector, readFloats } from './grpc-floats.ts';
 import { misfit, undeclared, wrongSize } from './grpc-misfit.ts';
 import { readMulti } from './grpc-multi.ts';

@@ -10,8 +10,8 @@ import { H2Client } from './h2-client.ts';
 import { otherProtocolAt } from './probe.ts';
 import {
   deadlineMs,
-  type PageRequest,
   type PointSet,
+  pageStart,
   pointsName,
   type Transport,
   type TransportSettings,
@@ -91,7 +91,7 @@ export function grpcTransport(settings: TransportSettings): Transport {
     },
 
     async scrollIds(points, page, signal) {
-      const purpose = `read ids of ${pointsName(points)} ${from(page)}`;
+      const purpose = `read ids of ${pointsName(points)} ${pageStart(page)}`;
       const call = readCall(SCROLL, points, requests.scroll(points, page), purpose);
       return send(call, signal, (bytes) => readIdPage(bytes, page.limit));
     },
@@ -103,7 +103,7 @@ export function grpcTransport(settings: TransportSettings): Transport {
     },
 
     async scroll(points, page, into, signal) {
-      const purpose = `read points of ${pointsName(points)} ${from(page)}`;
+      const purpose = `read points of ${pointsName(points)} ${pageStart(page)}`;
       const call = readCall(SCROLL, points, requests.scroll(points, page, into.layout), purpose);
       return send(call, signal, (bytes) => readScrolled(bytes, into, page.limit));
     },
@@ -114,8 +114,4 @@ export function grpcTransport(settings: TransportSettings): Transport {
 
 function readCall(path: string, points: PointSet, message: Uint8Array, purpose: string) {
   return { path, points, message, purpose, divisible: true } as const;
-}
-
-function from(page: PageRequest): string {
-  return page.offset === undefined ? 'from the first' : `from id ${page.offset}`;
 }

@@ -1,6 +1,6 @@
 import { messageOf, type Remedy, ToolError } from '../errors.ts';
 import { parseRetryAfter } from '../retry.ts';
-import { refusal } from './rest-refusals.ts';
+import { refusal } from './refusals.ts';
 import type { PointSet } from './transport.ts';
 
 /** What an error says of the request it belongs to. */
@@ -24,7 +24,11 @@ export function statusError(call: RequestPurpose, url: URL, response: Response, 
   const isHtml = /^\s*</.test(body);
   const said = qdrantText ?? (isHtml ? '' : body.trim());
   const cause = new HttpStatus(status);
-  const refused = call.points && refusal(call.purpose, call.points, status, said, cause);
+  const refused =
+    call.points &&
+    refusal({ purpose: call.purpose, points: call.points, said, cause }, (words) =>
+      isAboutFilter(status, words),
+    );
   if (refused !== undefined) return refused;
   const quoted = said === '' ? '' : ` ("${said.replace(/\s+/g, ' ').slice(0, QUOTED)}")`;
   const statusText = response.statusText === '' ? '' : ` ${response.statusText}`;
@@ -184,4 +188,13 @@ function tlsHint(url: URL, contacted: boolean): string {
 function errorCode(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : '';
+}
+
+/** Whatever else is in the body is ours and well-formed, so errors in the body are the filter's. */
+function isAboutFilter(status: number, said: string): boolean {
+  if (status !== 400 && status !== 422) return false;
+  return (
+    /^(format|deserialize|validation|content type) error in json body/i.test(said) ||
+    /filter|condition|index required|wrong input/i.test(said)
+  );
 }

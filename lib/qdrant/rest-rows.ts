@@ -1,6 +1,7 @@
-import type { PointBatch, VectorColumn } from '../batch.ts';
+import type { PointBatch } from '../batch.ts';
 import { ToolError } from '../errors.ts';
 import type { PointId } from '../model.ts';
+import type { VectorColumn } from '../vector-columns.ts';
 import { OPEN_ARRAY, OPEN_OBJECT } from './json-bytes.ts';
 import { damaged, type JsonCursor } from './json-scan.ts';
 import { PayloadText } from './payload-text.ts';

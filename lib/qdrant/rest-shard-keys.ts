@@ -1,5 +1,5 @@
 import { ToolError } from '../errors.ts';
-import { compareShardKeys, type ShardKey } from '../model.ts';
+import { distinctShardKeys, type ShardKey } from '../model.ts';
 import type { Whole } from './rest-answer.ts';
 
 /** A shard key as REST spells it. */
@@ -17,18 +17,12 @@ export interface ClusterResult {
 }
 
 export function listedShardKeys({ shard_keys: listed }: ShardKeysResult): readonly ShardKey[] {
-  return inOrder((listed ?? []).map(({ key }) => key));
+  return distinctShardKeys((listed ?? []).map(({ key }) => shardKeyOf(key)));
 }
 
 export function shardKeysOfCluster(cluster: ClusterResult): readonly ShardKey[] {
   const shards = [...(cluster.local_shards ?? []), ...(cluster.remote_shards ?? [])];
-  return inOrder(shards.map(({ shard_key: key }) => key ?? null).filter((key) => key !== null));
-}
-
-/** Each once, in compareShardKeys' order. */
-function inOrder(spelled: readonly Spelled[]): readonly ShardKey[] {
-  const keys = spelled.map(shardKeyOf).sort(compareShardKeys);
-  return keys.filter((key, i) => i === 0 || compareShardKeys(keys[i - 1] as ShardKey, key) !== 0);
+  return distinctShardKeys(shards.flatMap(({ shard_key: key }) => (key == null ? [] : shardKeyOf(key))));
 }
 
 function shardKeyOf(spelled: Spelled): ShardKey {

@@ -1,4 +1,4 @@
-import type { VectorColumn } from '../batch.ts';
+import type { VectorColumn } from '../vector-columns.ts';
 import type { JsonCursor } from './json-scan.ts';
 
 /**

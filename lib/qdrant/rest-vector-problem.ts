@@ -1,4 +1,4 @@
-import type { VectorColumn } from '../batch.ts';
+import type { VectorColumn } from '../vector-columns.ts';
 import { exactFloat32, numberEnd } from './float-text.ts';
 import { OPEN_ARRAY, OPEN_OBJECT } from './json-bytes.ts';
 import type { JsonCursor } from './json-scan.ts';

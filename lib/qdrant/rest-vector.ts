@@ -1,4 +1,4 @@
-import type { DenseColumn, MultiColumn, SparseColumn, VectorColumn } from '../batch.ts';
+import type { DenseColumn, MultiColumn, SparseColumn, VectorColumn } from '../vector-columns.ts';
 import { readFloats } from './float-text.ts';
 import { CLOSE_ARRAY, COMMA, OPEN_ARRAY, OPEN_OBJECT } from './json-bytes.ts';
 import { damaged, endsTooEarly, type JsonCursor } from './json-scan.ts';

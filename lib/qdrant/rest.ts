@@ -1,5 +1,6 @@
 import { ToolError } from '../errors.ts';
 import { BRISK, PATIENT, retry } from '../retry.ts';
+import { LoneVectors } from './lone-vectors.ts';
 import { otherProtocolAt } from './probe.ts';
 import { answerObject, readResult, type Whole } from './rest-answer.ts';
 import { RestClient } from './rest-client.ts';
@@ -15,8 +16,8 @@ import {
 } from './rest-request.ts';
 import {
   deadlineMs,
-  type PageRequest,
   type PointSet,
+  pageStart,
   pointsName,
   type Transport,
   type TransportSettings,
@@ -35,8 +36,7 @@ export function restTransport(settings: TransportSettings): Transport {
   const client = new RestClient(settings);
   /** Strict mode may allow less than was asked for; describe() finds out. */
   let timeoutSeconds = Math.ceil(settings.timeoutSeconds);
-  /** Collections that were described and have one vector, without a name: a name or two for each described. */
-  const onlyUnnamed = new Set<string>();
+  const loneVectors = new LoneVectors();
 
   const send: Send = (call, signal, read) => {
     const agreed =
@@ -73,11 +73,7 @@ export function restTransport(settings: TransportSettings): Transport {
     async describe(name, signal) {
       const shape = await describeCollection(send, url, name, await greet(signal), signal);
       timeoutSeconds = Math.min(timeoutSeconds, shape.strictMode.maxTimeoutSeconds ?? timeoutSeconds);
-      const [first, ...others] = shape.vectors;
-      for (const known of [name, shape.collection]) {
-        if (first?.name === '' && others.length === 0) onlyUnnamed.add(known);
-        else onlyUnnamed.delete(known);
-      }
+      loneVectors.learn(shape);
       return shape;
     },
 
@@ -87,21 +83,21 @@ export function restTransport(settings: TransportSettings): Transport {
     },
 
     async scrollIds(points, page, signal) {
-      const purpose = `read ids of ${pointsName(points)} ${from(page)}`;
+      const purpose = `read ids of ${pointsName(points)} ${pageStart(page)}`;
       const call = read(points, '/scroll', scrollBody(points, page, NOTHING_BUT_IDS), purpose);
       return send(call, signal, (answer) => readIdPage(answer, page.limit));
     },
 
     async retrieve(points, ids, into, signal) {
-      const selectors = pointSelectors(into.layout, onlyUnnamed.has(points.collection));
+      const selectors = pointSelectors(into.layout, loneVectors.has(points.collection));
       const purpose = `read ${ids.length} points of ${pointsName(points)} from id ${ids[0]}`;
       const call = read(points, '', retrieveBody(points, ids, selectors), purpose);
       return send(call, signal, (answer) => readRetrieved(answer, into, ids.length));
     },
 
     async scroll(points, page, into, signal) {
-      const selectors = pointSelectors(into.layout, onlyUnnamed.has(points.collection));
-      const purpose = `read points of ${pointsName(points)} ${from(page)}`;
+      const selectors = pointSelectors(into.layout, loneVectors.has(points.collection));
+      const purpose = `read points of ${pointsName(points)} ${pageStart(page)}`;
       const call = read(points, '/scroll', scrollBody(points, page, selectors), purpose);
       return send(call, signal, (answer) => readScrolled(answer, into, page.limit));
     },
@@ -114,10 +110,6 @@ export function restTransport(settings: TransportSettings): Transport {
 function read(points: PointSet, route: string, body: string, purpose: string): TimedLater {
   const path = `${collectionPath(points.collection)}/points${route}`;
   return { method: 'POST', path, body, purpose, divisible: true, points };
-}
-
-function from(page: PageRequest): string {
-  return page.offset === undefined ? 'from the first' : `from id ${page.offset}`;
 }
 
 function readVersion(answer: Uint8Array): string {

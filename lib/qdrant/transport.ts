@@ -26,6 +26,11 @@ export interface PageRequest {
   readonly limit: number;
 }
 
+/** For sentences. */
+export function pageStart({ offset }: PageRequest): string {
+  return offset === undefined ? 'from the first' : `from id ${offset}`;
+}
+
 export interface IdPage {
   readonly ids: readonly PointId[];
   /** Offset of the next page; undefined after the last one. */

@@ -1,4 +1,5 @@
-import type { TextColumn, VectorColumn } from '../batch.ts';
+import type { TextColumn } from '../batch.ts';
+import type { VectorColumn } from '../vector-columns.ts';
 import type { ColumnPages, PageOptions, VectorEncoding } from './parquet-page.ts';
 import { textPages, textStatistics } from './parquet-text-pages.ts';
 import {

@@ -1,4 +1,4 @@
-import type { DenseColumn, MultiColumn, SparseColumn } from '../batch.ts';
+import type { DenseColumn, MultiColumn, SparseColumn } from '../vector-columns.ts';
 import { type ListRows, listLevelsBound, type RowRange, writeListLevels } from './parquet-levels.ts';
 import {
   type EncodedPage,

@@ -1,5 +1,6 @@
-import type { PointBatch, VectorColumn } from '../batch.ts';
+import type { PointBatch } from '../batch.ts';
 import type { CollectionShape } from '../model.ts';
+import type { VectorColumn } from '../vector-columns.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { CODEC_IDS, type Compression } from './compress.ts';
 import { fileMetadata } from './file-metadata.ts';

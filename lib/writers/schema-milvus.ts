@@ -1,6 +1,7 @@
-import type { PointBatch, VectorColumn } from '../batch.ts';
+import type { PointBatch } from '../batch.ts';
 import { ToolError } from '../errors.ts';
 import { type CollectionShape, type PointId, vectorColumnName } from '../model.ts';
+import type { VectorColumn } from '../vector-columns.ts';
 import { describeVectors, vectorWords } from './describe-vectors.ts';
 import { idColumn } from './id-column.ts';
 import { type Schema, shardKeyNotes, type Totals, textCells, vectorColumns } from './schema.ts';

@@ -1,6 +1,7 @@
-import { type DenseColumn, type PointBatch, SparseColumn } from '../batch.ts';
+import type { PointBatch } from '../batch.ts';
 import { ToolError } from '../errors.ts';
 import type { CollectionShape, PointId, VectorSpec } from '../model.ts';
+import { type DenseColumn, SparseColumn } from '../vector-columns.ts';
 import { describeVectors, vectorWords } from './describe-vectors.ts';
 import { fieldNamed } from './field-column.ts';
 import { idColumn } from './id-column.ts';

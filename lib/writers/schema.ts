@@ -1,5 +1,6 @@
-import type { PointBatch, TextColumn, VectorColumn } from '../batch.ts';
+import type { PointBatch, TextColumn } from '../batch.ts';
 import { type CollectionShape, type ShardKey, type VectorSpec, vectorColumnName } from '../model.ts';
+import type { VectorColumn } from '../vector-columns.ts';
 import type { TextCells } from './parquet-columns.ts';
 
 export type SchemaName = 'keyed' | 'points' | 'pinecone' | 'milvus';

@@ -1,11 +1,12 @@
 import { afterAll, describe, expect, test } from 'bun:test';
-import { PointBatch, type VectorColumn } from '../../lib/batch.ts';
+import { PointBatch } from '../../lib/batch.ts';
 import { ToolError } from '../../lib/errors.ts';
 import type { VectorSpec } from '../../lib/model.ts';
 import { connectQdrant } from '../../lib/qdrant/connect.ts';
 import type { Transport } from '../../lib/qdrant/transport.ts';
 import type { RetryNotice, RetryPolicy } from '../../lib/retry.ts';
 import { Secret } from '../../lib/secret.ts';
+import type { VectorColumn } from '../../lib/vector-columns.ts';
 import { pointsOf } from '../support/point-sets.ts';
 import type { Fault, Faults } from '../support/qdrant-double/fault.ts';
 import type { GeneratedCollection } from '../support/qdrant-double/generated-id.ts';

@@ -1,5 +1,6 @@
-import { DenseColumn, MultiColumn, SparseColumn, TextColumn, type VectorColumn } from '../../lib/batch.ts';
+import { TextColumn } from '../../lib/batch.ts';
 import type { VectorSpec } from '../../lib/model.ts';
+import { DenseColumn, MultiColumn, SparseColumn, type VectorColumn } from '../../lib/vector-columns.ts';
 import { BufferPool } from '../../lib/writers/buffer-pool.ts';
 import { CODEC_IDS, type Compression } from '../../lib/writers/compress.ts';
 import { assembleParquet, type Laid } from '../../lib/writers/parquet-assemble.ts';

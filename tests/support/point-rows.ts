@@ -1,5 +1,6 @@
-import { type BatchLayout, PointBatch, type VectorColumn } from '../../lib/batch.ts';
+import { type BatchLayout, PointBatch } from '../../lib/batch.ts';
 import type { CollectionShape, ShardKey, VectorSpec } from '../../lib/model.ts';
+import type { VectorColumn } from '../../lib/vector-columns.ts';
 import type { EncodedUnit, FileSummary, Format } from '../../lib/writers/format.ts';
 import type { SparseCell } from './foreign-readers.ts';
 

@@ -1,6 +1,7 @@
-import { PointBatch, type VectorColumn } from '../../../lib/batch.ts';
+import { PointBatch } from '../../../lib/batch.ts';
 import { ToolError } from '../../../lib/errors.ts';
 import type { VectorSpec } from '../../../lib/model.ts';
+import type { VectorColumn } from '../../../lib/vector-columns.ts';
 import { canonicalText, parseSpelled, Spelled } from './canonical-oracle.ts';
 
 type Floats = readonly number[];

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import type { PointBatch, VectorColumn } from '../../../lib/batch.ts';
+import type { PointBatch } from '../../../lib/batch.ts';
+import type { VectorColumn } from '../../../lib/vector-columns.ts';
 import {
   bytesField,
   packedFloats,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
-import { SparseColumn, TextColumn } from '../../../lib/batch.ts';
+import { TextColumn } from '../../../lib/batch.ts';
 import { ToolError } from '../../../lib/errors.ts';
+import { SparseColumn } from '../../../lib/vector-columns.ts';
 import { BufferPool } from '../../../lib/writers/buffer-pool.ts';
 import { encodeText, encodeVector } from '../../../lib/writers/parquet-columns.ts';
 import {

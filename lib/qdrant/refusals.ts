@@ -1,16 +1,27 @@
 import { ToolError } from '../errors.ts';
-import type { UnaryCall } from './grpc-call.ts';
+import type { PointSet } from './transport.ts';
 
 /** Characters of Qdrant's words on a filter that an error repeats at most. */
 const QUOTED = 240;
+
+/** A read of points that was refused. */
+export interface Refused {
+  readonly purpose: string;
+  readonly points: PointSet;
+  /** Qdrant's words. */
+  readonly said: string;
+  readonly cause: unknown;
+}
 
 /**
  * The error for a read of points that Qdrant refuses for what was asked, and not for its own state: told by its
  * words (recorded of 1.16 and 1.18, and in its source), as it has one status for all of them. Undefined for any
  * other refusal. None of these is worth another try.
  */
-export function refusal({ points, purpose }: UnaryCall, said: string, cause: unknown): ToolError | undefined {
-  if (points === undefined) return undefined;
+export function refusal(
+  { purpose, points, said, cause }: Refused,
+  isAboutFilter: (said: string) => boolean,
+): ToolError | undefined {
   const cannot = `Cannot ${purpose}:`;
   const vector = /not existing vector name error: ?(.*)/is.exec(said)?.[1];
   if (vector !== undefined) {
@@ -28,7 +39,7 @@ export function refusal({ points, purpose }: UnaryCall, said: string, cause: unk
       { cause },
     );
   }
-  if (points.filter === undefined || !IS_ABOUT_FILTER.test(said)) return undefined;
+  if (points.filter === undefined || !isAboutFilter(said)) return undefined;
   return new ToolError(
     'usage',
     `${cannot} Qdrant does not take the filter given with --filter: ${inShort(said)}`,
@@ -36,15 +47,13 @@ export function refusal({ points, purpose }: UnaryCall, said: string, cause: unk
   );
 }
 
-/** Whatever else is in the request is ours and well-formed, so what is malformed is the filter's. */
-const IS_ABOUT_FILTER =
-  /\b(filter|condition|index required|malformed|json ?path|unable to parse uuid|wrong input)\b/i;
-
+/** Without the place in our own body, which means nothing to whoever wrote the filter. */
 function inShort(said: string): string {
   const words = said
     .replace(/\s+/g, ' ')
-    .replace(/^validation error in body: /i, '')
+    .replace(/^(format|deserialize|validation) error in (json )?body: /i, '')
     .replace(/^(bad request|wrong input): /i, '')
+    .replace(/ at line \d+ column \d+$/i, '')
     .trim();
   const cut = words.length > QUOTED ? `${words.slice(0, QUOTED).replace(/ \S*$/, '')} …` : words;
   return /[.!?…]$/.test(cut) ? cut : `${cut}.`;
