@@ -1,6 +1,12 @@
 import { ToolError } from './errors.ts';
 import type { PointId, ShardKey, VectorSpec } from './model.ts';
-import { MOST_BYTES, type RaggedColumn, type VectorColumn, vectorColumn } from './vector-columns.ts';
+import {
+  MOST_BYTES,
+  type RaggedColumn,
+  type VectorColumn,
+  type VectorTexts,
+  vectorColumn,
+} from './vector-columns.ts';
 
 /** Texts laid end to end: row i is bytes[ends[i-1] .. ends[i]), the first one from 0. */
 export class TextColumn {
@@ -56,6 +62,8 @@ export interface BatchLayout {
   readonly vectors: readonly VectorSpec[];
   /** Top-level payload fields whose values the writer wants to find. */
   readonly fields: readonly string[];
+  /** Whether the writer wants vectors' texts as the server sent them, where it sent texts; else false. */
+  readonly vectorTexts?: boolean;
 }
 
 /** First guess of a payload's size in bytes; the buffer grows to what the collection has and is kept. */
@@ -79,13 +87,18 @@ export class PointBatch {
   shardKey: ShardKey | undefined;
   /** Those of `vectors` whose rows differ in length. */
   readonly #ragged: readonly RaggedColumn[];
+  /** Of those of `vectors` that have room for texts. */
+  readonly #texts: readonly VectorTexts[];
 
   constructor(layout: BatchLayout) {
     this.layout = layout;
     this.payload = new TextColumn(layout.rows, PAYLOAD_BYTES_GUESS);
     this.fields = layout.fields.map((name) => new FieldColumn(name, layout.rows));
-    this.vectors = layout.vectors.map((spec) => vectorColumn(spec, layout.rows));
+    this.vectors = layout.vectors.map((spec) => vectorColumn(spec, layout.rows, layout.vectorTexts));
     this.#ragged = this.vectors.filter((column) => column.kind !== 'dense');
+    this.#texts = this.vectors.flatMap((column) =>
+      column.kind === 'sparse' || column.texts === undefined ? [] : [column.texts],
+    );
   }
 
   get rowCount(): number {
@@ -96,6 +109,7 @@ export class PointBatch {
     const row = this.ids.length;
     this.payload.ends[row] = this.payload.length;
     for (const column of this.#ragged) column.ends[row] = column.length;
+    for (const texts of this.#texts) texts.ends[row] = texts.length;
     this.ids.push(id);
   }
 
@@ -112,9 +126,10 @@ export class PointBatch {
     this.shardKey = undefined;
   }
 
-  /** Bytes of points that it holds: vectors and payload text. */
+  /** Bytes of points that it holds: vectors, their texts where they are kept, and payload text. */
   get byteLength(): number {
     let sum = this.payload.length;
+    for (const texts of this.#texts) sum += texts.length;
     for (const vector of this.vectors) sum += vector.byteLength(this.ids.length);
     return sum;
   }

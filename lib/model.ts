@@ -21,6 +21,24 @@ export function compareIds(a: PointId, b: PointId): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+const MOST_NUMBER = 2n ** 64n - 1n;
+const MOST_UUID = 2n ** 128n - 1n;
+
+/** The id that comes next in Qdrant's order, whether a point has it or not; undefined after the last there can be. */
+export function idAfter(id: PointId): PointId | undefined {
+  if (id.length < UUID_LENGTH) {
+    const number = BigInt(id);
+    return number === MOST_NUMBER ? uuidOf(0n) : String(number + 1n);
+  }
+  const value = BigInt(`0x${id.replaceAll('-', '')}`);
+  return value === MOST_UUID ? undefined : uuidOf(value + 1n);
+}
+
+function uuidOf(value: bigint): PointId {
+  const hex = value.toString(16).padStart(32, '0');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
 /** How one vector of a collection is declared. */
 export interface VectorSpec {
   readonly kind: 'dense' | 'multi' | 'sparse';

@@ -2,7 +2,8 @@ import type { Manifest, ManifestCounts, ManifestOptions } from './manifest.ts';
 import type { CollectionShape } from './model.ts';
 import type { Transport } from './qdrant/transport.ts';
 import type { RetryNotice } from './retry.ts';
-import type { Destination, WorkFile } from './storage/storage.ts';
+import type { Destination, WorkFolder } from './storage/storage.ts';
+import type { Converter } from './writers/converter.ts';
 import type { EncodedUnit, Format, KeySummary, PointSample } from './writers/format.ts';
 
 /** What a run is asked to do; frozen before it starts. */
@@ -31,8 +32,20 @@ export interface ExportPlan {
   readonly manifestKey: string;
   /** For the manifest: what shapes the data, by the names of the flags. */
   readonly options: ManifestOptions;
+  /** Address of the server, without secrets: an interrupted run is gone on with at the same one only. */
+  readonly server: string;
+  /** The store and its address, or the absolute path of the file: likewise. */
+  readonly target: string;
+  /** What the file and the manifest name as the time of the export. */
+  readonly exportedAt: Date;
   /** Straight from the encoder to the store, or from a work file. */
   readonly streaming: boolean;
+  /** Go on from what an interrupted run left. */
+  readonly resume: boolean;
+  /** Keep the work files, and ask before the upload. */
+  readonly debug: boolean;
+  /** Dated copies that are kept beside the latest export; undefined = none are made. */
+  readonly keep: number | undefined;
   /** Connect, count, check the target and report the plan; write nothing. */
   readonly dryRun: boolean;
 }
@@ -51,24 +64,30 @@ export interface PlanSummary {
   readonly format: string;
   /** Where the export will be, for people. */
   readonly location: string;
-  /** Path of the work file, or undefined when there is none. */
-  readonly workFile: string | undefined;
+  /** What makes Parquet of the data, for people; undefined where it is written directly. */
+  readonly converter: string | undefined;
+  /** Folder of the work files and the journal; undefined when nothing is written to one. */
+  readonly workFolder: string | undefined;
   /** About how large the file will be. */
   readonly estimatedBytes: number;
   /** Most points that were asked for and are not in the file's bytes yet. */
   readonly pointsInMemory: number;
 }
 
+export type Phase = 'export' | 'convert' | 'upload' | 'verify' | 'copy';
+
 /** What a run says while it runs. */
 export type ExportEvent =
   | { readonly kind: 'plan'; readonly plan: PlanSummary }
-  /** A phase begins: `total` rows to read, or bytes to upload. */
-  | { readonly kind: 'phase'; readonly phase: 'export' | 'upload'; readonly total: number }
-  /** Rows and file bytes so far, or bytes uploaded so far (rows 0) in the phase that runs. */
+  /** A phase begins: `total` rows to read or convert, or bytes to upload, copy or read back. */
+  | { readonly kind: 'phase'; readonly phase: Phase; readonly total: number }
+  /** Rows and file bytes so far in the phase that runs; rows 0 where bytes are its measure. */
   | { readonly kind: 'progress'; readonly rows: number; readonly bytes: number }
   | { readonly kind: 'retry'; readonly notice: RetryNotice }
   | { readonly kind: 'warning'; readonly text: string }
-  | { readonly kind: 'note'; readonly text: string };
+  | { readonly kind: 'note'; readonly text: string }
+  /** The run fails, and what it has done so far is kept: the same command with --resume goes on from there. */
+  | { readonly kind: 'resumable' };
 
 /** What the manifest counts, keys as the format tells them. */
 export interface ExportCounts
@@ -99,11 +118,27 @@ export interface ExportReport {
   readonly notes: readonly string[];
   /** What was written beside the export; undefined after a dry run. */
   readonly manifest: Manifest | undefined;
+  /** Dated copies that were made, and older ones that were removed: their locations. */
+  readonly copies: { readonly made: readonly string[]; readonly removed: readonly string[] };
+  /** Work files that --debug kept: their paths. */
+  readonly workFiles: readonly string[];
   /**
-   * Seconds until the file's last byte was taken, then until it was published (uploaded from the work file, its
-   * parts joined by the store, or synced), and of the whole run.
+   * Seconds until the data's last byte was taken, then until the Parquet file was whole, then until it was published
+   * (uploaded, its parts joined by the store, or renamed), and of the whole run. Of this process alone.
    */
-  readonly seconds: { readonly export: number; readonly upload: number; readonly total: number };
+  readonly seconds: {
+    readonly export: number;
+    readonly convert: number;
+    readonly upload: number;
+    readonly total: number;
+  };
+}
+
+/** What is to be uploaded, from where and to where. */
+export interface UploadQuestion {
+  readonly path: string;
+  readonly bytes: number;
+  readonly location: string;
 }
 
 /** What a run is made of. */
@@ -113,10 +148,16 @@ export interface ExportParts<Unit extends EncodedUnit> {
    * The format for a collection, with the vectors that were asked for alone in `shape.vectors`, whose first points
    * are so large; throws what it cannot hold whole.
    */
-  readonly format: (shape: CollectionShape, sample: PointSample) => Format<Unit>;
+  readonly format: (shape: CollectionShape, sample: PointSample, exportedAt: Date) => Format<Unit>;
+  /** For formats that are not Parquet. */
+  readonly converter:
+    | ((shape: CollectionShape, sample: PointSample, exportedAt: Date) => Converter)
+    | undefined;
   readonly destination: Destination;
-  /** Undefined when the bytes go straight to the destination. */
-  readonly workFile: WorkFile | undefined;
+  /** Where work files and the journal go; undefined when the run leaves nothing that could be gone on with. */
+  readonly work: WorkFolder | undefined;
+  /** Asked before the upload: false leaves everything for a later run. */
+  readonly confirm: ((upload: UploadQuestion) => Promise<boolean>) | undefined;
   /** What the manifest names as its maker. */
   readonly tool: { readonly name: string; readonly version: string };
   readonly emit: (event: ExportEvent) => void;

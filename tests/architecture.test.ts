@@ -13,16 +13,16 @@ interface Rule {
 }
 
 const NONE = /^$/;
-const NODE = /^(node:|bun$)/;
+const NODE = /^(node:|bun$|bun:ffi$)/;
 /** Words and small tools that everything may use. */
-const WORDS = 'lib/(model|errors|batch|vector-columns|secret|free-now)\\.ts';
+const WORDS = 'lib/(model|errors|batch|text-column|vector-columns|float-text|secret|free-now)\\.ts';
 
 /** lib/README.md says the same in words. */
 const RULES: readonly Rule[] = [
-  { files: /^lib\/(errors|secret|free-now)\.ts$/, lib: NONE, packages: NONE },
+  { files: /^lib\/(errors|secret|free-now|float-text)\.ts$/, lib: NONE, packages: NONE },
   {
-    files: /^lib\/(model|batch|vector-columns|retry|manifest)\.ts$/,
-    lib: /^lib\/(errors|model|vector-columns)\.ts$/,
+    files: /^lib\/(model|batch|text-column|vector-columns|retry|manifest)\.ts$/,
+    lib: /^lib\/(errors|model|text-column|vector-columns)\.ts$/,
     packages: NONE,
   },
   { files: /^lib\/sha256(-worker)?\.ts$/, lib: /^lib\/(errors|sha256-worker)\.ts$/, packages: NONE },
@@ -51,12 +51,20 @@ const RULES: readonly Rule[] = [
     lib: /^lib\/((errors|retry|secret|free-now)\.ts|storage\/.*)$/,
     packages: NODE,
   },
+  { files: /^lib\/dated-keys\.ts$/, lib: NONE, packages: NONE },
+  { files: /^lib\/exporter\.ts$/, lib: /^lib\//, packages: NONE },
   {
-    files: /^lib\/(export|encoded-file|prepare|plan|selection|findings|closing-look)\.ts$/,
-    lib: new RegExp(
-      `^(${WORDS}|lib/(retry|plan|prepare|encoded-file|selection|findings|closing-look|manifest|sha256)\\.ts|lib/pipeline/.*|lib/qdrant/transport\\.ts|lib/storage/storage\\.ts|lib/writers/format\\.ts)$`,
-    ),
+    files: /^lib\/plan\.ts$/,
+    lib: /^lib\/((model|retry|manifest|qdrant\/transport|storage\/storage|writers\/(format|converter))\.ts)$/,
     packages: NONE,
+  },
+  {
+    // What joins the parts: it knows them by their interfaces alone.
+    files: /^lib\/run\//,
+    lib: new RegExp(
+      `^(${WORDS}|lib/(retry|plan|manifest|sha256|dated-keys)\\.ts|lib/run/.*|lib/pipeline/.*|lib/qdrant/transport\\.ts|lib/storage/storage\\.ts|lib/writers/(format|converter)\\.ts)$`,
+    ),
+    packages: NODE,
   },
   {
     files: /^lib\/cli\//,

@@ -4,25 +4,64 @@ import { EXPORTER_R2_FLAGS, type ExporterFlags } from './exporter-r2-flags.ts';
 import { filterPath } from './filter.ts';
 import { manifestPath } from './manifest-key.ts';
 
-/** A ToolError 'usage' for flags that cannot be meant together; only those that were given count, not defaults. */
-export function refuseContradictions(flags: ExporterFlags): void {
-  const { values, source } = flags;
+/**
+ * A ToolError 'usage' for flags that cannot be meant together, and for a question that nobody could answer. Only
+ * flags that were given count, not defaults; `isInteractive` is whether there is a terminal to ask at.
+ */
+export function refuseContradictions(flags: ExporterFlags, isInteractive: boolean): void {
+  const { values } = flags;
   if (values.quiet && values.verbose) throw contradiction('--quiet', '--verbose', 'give one of them');
-  if (values.output !== undefined) {
-    const local = '--output writes a local file, so nothing goes to a store';
-    if (values['stream-upload']) throw contradiction('--stream-upload', '--output', local);
-    if (source('bucket') === '--bucket') throw contradiction('--bucket', '--output', local);
-    if (values.prefix !== undefined) throw contradiction('--prefix', '--output', local);
-    if (values.filter !== undefined) keepFilterFile(values.filter, values.output);
+  if (values.all && flags.source('collection') === '--collection') {
+    throw contradiction('--all', '--collection', 'every collection is exported already');
   }
-  if (values['stream-upload'] && source('strategy') === undefined) {
-    const names = EXPORTER_R2_FLAGS.strategy.choices.map((name) => `--strategy ${name}`);
+  if (values.output !== undefined) refuseBesideLocalFile(flags, values.output);
+  if (values['stream-upload']) refuseBesideStreaming(flags);
+  if (values.debug && values.output === undefined && !values.yes && !isInteractive) {
+    throw new ToolError(
+      'usage',
+      '--debug asks before the upload, and there is no terminal to ask at; --yes is wanted with it.',
+    );
+  }
+  refuseIdleFields(flags);
+}
+
+function refuseBesideLocalFile({ values, source }: ExporterFlags, output: string): void {
+  const local = '--output writes a local file, so nothing goes to a store';
+  if (values['stream-upload']) throw contradiction('--stream-upload', '--output', local);
+  if (source('bucket') === '--bucket') throw contradiction('--bucket', '--output', local);
+  if (values.prefix !== undefined) throw contradiction('--prefix', '--output', local);
+  if (values.keep !== undefined) {
+    throw contradiction('--keep', '--output', 'dated copies are made in a store, not of a local file');
+  }
+  const one = '--output names one file, and each collection wants its own';
+  if (values.all) throw contradiction('--all', '--output', one);
+  if ((values.collection?.length ?? 0) > 1) throw contradiction('several --collection', '--output', one);
+  if (values.filter !== undefined) keepFilterFile(values.filter, output);
+}
+
+function refuseBesideStreaming({ values, source }: ExporterFlags): void {
+  const strategies = EXPORTER_R2_FLAGS.strategy.choices.filter((name) => name !== 'ndjson-gz');
+  if (source('strategy') === undefined) {
+    const names = strategies.map((name) => `--strategy ${name}`);
     throw new ToolError(
       'usage',
       `--stream-upload wants a strategy to be named: ${names.slice(0, -1).join(', ')} or ${names.at(-1)}.`,
     );
   }
-  refuseIdleFields(flags);
+  if (values.strategy === 'ndjson-gz') {
+    throw contradiction(
+      '--stream-upload',
+      '--strategy ndjson-gz',
+      `that one makes the Parquet file of a whole file on disk; ${strategies.slice(0, -1).join(', ')} and ${strategies.at(-1)} can be uploaded while they are made`,
+    );
+  }
+  if (values.debug) {
+    throw contradiction(
+      '--stream-upload',
+      '--debug',
+      'there are no work files to keep, and no upload to ask before',
+    );
+  }
 }
 
 /** Flags that say what goes into a column, beside a schema that has no such column. */

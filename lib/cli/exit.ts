@@ -17,9 +17,18 @@ export const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as c
 
 export type StopSignal = keyof typeof SIGNAL_EXIT_CODES;
 
-/** The exit code of whatever ended a run; a run that a signal ended has the signal's. */
-export function exitCodeOf(error: unknown, signal?: StopSignal): number {
+/** What stops a run from outside: a signal, or that nobody reads stdout any more. */
+export type StopCause = StopSignal | 'closed-output';
+
+/** A closed stdout counts as the signal that it is elsewhere: SIGPIPE, 13. */
+export const STOP_EXIT_CODES: Readonly<Record<StopCause, number>> = {
+  ...SIGNAL_EXIT_CODES,
+  'closed-output': 141,
+};
+
+/** The exit code of whatever ended a run; a run that was stopped from outside has the code of that. */
+export function exitCodeOf(error: unknown, stop?: StopCause): number {
   if (!(error instanceof ToolError)) return UNEXPECTED_EXIT_CODE;
-  if (error.code === 'cancelled' && signal !== undefined) return SIGNAL_EXIT_CODES[signal];
+  if (error.code === 'cancelled' && stop !== undefined) return STOP_EXIT_CODES[stop];
   return EXIT_CODES[error.code];
 }

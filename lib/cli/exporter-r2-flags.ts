@@ -4,11 +4,16 @@ import type { Flags } from './parse-flags.ts';
 /** Flags of exporter-r2, in the order of --help. */
 export const EXPORTER_R2_FLAGS = {
   collection: {
-    kind: 'text',
+    kind: 'texts',
     hint: 'NAME',
     env: 'QDRANT_COLLECTION_NAME',
     group: 'source',
-    help: 'Collection or alias to export. Required.',
+    help: 'Collection or alias to export. May be repeated; required without --all.',
+  },
+  all: {
+    kind: 'switch',
+    group: 'source',
+    help: 'Every collection of the server, one after the other. One that fails does not stop the rest.',
   },
   url: {
     kind: 'text',
@@ -110,11 +115,10 @@ export const EXPORTER_R2_FLAGS = {
   },
   strategy: {
     kind: 'choice',
-    choices: ['parquet-small', 'parquet-med', 'parquet-large'],
-    default: 'parquet-med',
-    unavailable: ['ndjson-gz'],
+    choices: ['ndjson-gz', 'parquet-small', 'parquet-med', 'parquet-large'],
+    default: 'ndjson-gz',
     group: 'file',
-    help: 'How large row groups are: 1,000, 10,000 or 100,000 rows.',
+    help: 'ndjson-gz = compressed text on disk first, made Parquet when it is whole; the others write Parquet at once, in row groups of 1,000, 10,000 or 100,000 rows.',
   },
   'row-group-size': {
     kind: 'integer',
@@ -163,7 +167,25 @@ export const EXPORTER_R2_FLAGS = {
   'stream-upload': {
     kind: 'switch',
     group: 'target',
-    help: 'Upload while reading, no data on disk. Needs --strategy.',
+    help: 'Upload while reading, no data on disk. Needs a --strategy that writes Parquet.',
+  },
+  keep: {
+    kind: 'integer',
+    min: 1,
+    max: 1_000_000,
+    defaultText: 'latest alone',
+    group: 'target',
+    help: 'Keep dated copies beside latest, too: the newest N.',
+  },
+  resume: {
+    kind: 'switch',
+    group: 'run',
+    help: 'Go on from what an interrupted run left.',
+  },
+  debug: {
+    kind: 'switch',
+    group: 'run',
+    help: 'Keep the work files, and ask before the upload.',
   },
   'dry-run': {
     kind: 'switch',
@@ -175,7 +197,7 @@ export const EXPORTER_R2_FLAGS = {
     group: 'run',
     help: 'Points counted, seen and written that differ are an error (13), and nothing is published.',
   },
-  yes: { kind: 'switch', group: 'run', help: 'Never ask.' },
+  yes: { kind: 'switch', group: 'run', help: 'Never ask; the answer is yes.' },
   'env-file': {
     kind: 'text',
     hint: 'FILE',
@@ -193,5 +215,5 @@ export const EXPORTER_R2_FLAGS = {
 
 export type ExporterFlags = Flags<typeof EXPORTER_R2_FLAGS>;
 
-/** Flags of later versions: known, so that who uses them is told that, and not that they are misspelt. */
-export const LATER_FLAGS: readonly string[] = ['all', 'debug', 'keep', 'resume'];
+export type Strategy = (typeof EXPORTER_R2_FLAGS.strategy.choices)[number];
+export type ParquetStrategy = Exclude<Strategy, 'ndjson-gz'>;

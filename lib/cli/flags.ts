@@ -22,6 +22,13 @@ export interface TextFlag extends FlagBase {
   readonly default?: string;
 }
 
+/** A text that may be given several times, each time another one; a variable gives one of them. */
+export interface TextsFlag extends FlagBase {
+  readonly kind: 'texts';
+  /** What stands for one value in --help. */
+  readonly hint: string;
+}
+
 /** A whole number from min to max, both included; `auto: true` also takes the word auto, which means no number. */
 export interface IntegerFlag extends FlagBase {
   readonly kind: 'integer';
@@ -37,11 +44,9 @@ export interface ChoiceFlag extends FlagBase {
   readonly choices: readonly string[];
   readonly numbers?: { readonly min: number; readonly max: number };
   readonly default?: string;
-  /** Words that are known and not to be had yet. */
-  readonly unavailable?: readonly string[];
 }
 
-export type Flag = SwitchFlag | TextFlag | IntegerFlag | ChoiceFlag;
+export type Flag = SwitchFlag | TextFlag | TextsFlag | IntegerFlag | ChoiceFlag;
 export type FlagTable = Readonly<Record<string, Flag>>;
 
 export const FLAG_GROUPS = {

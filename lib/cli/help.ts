@@ -18,6 +18,12 @@ const EXAMPLES = `  # A collection of a local Qdrant into a local file
     --vectors text,image \\
     --filter '{"must":[{"key":"lang","match":{"value":"en"}}]}'
 
+  # Every collection by night, a month of dated copies of each
+  exporter-r2 --all --keep 30 --quiet
+
+  # Go on where a run of the same command was interrupted
+  exporter-r2 --collection docs --bucket backups --resume
+
   # What it would do, over REST
   exporter-r2 --collection docs --output docs.parquet --http --dry-run`;
 
@@ -43,13 +49,14 @@ const EXIT_CODES: readonly (readonly [string, string])[] = [
   ['11', 'conversion or format'],
   ['12', 'store'],
   ['13', 'integrity: what was written is not what was counted'],
-  ['129, 130, 143', 'stopped by SIGHUP, Ctrl+C, SIGTERM; nothing was published'],
+  ['129, 130, 143', 'stopped by SIGHUP, Ctrl+C, SIGTERM'],
+  ['141', 'stopped because nobody read stdout any more'],
 ];
 
 /** The text of `exporter-r2 --help`, made from the flag table. */
 export function exporterR2Help(): string {
   const sections = [
-    'exporter-r2: a Qdrant collection as one Parquet object in Cloudflare R2, any S3\nbucket, or a local file.',
+    'exporter-r2: Qdrant collections as Parquet objects in Cloudflare R2, any S3\nbucket, or a local file.',
     `Examples\n${EXAMPLES}`,
     ...flagSections(EXPORTER_R2_FLAGS),
     `Variables (also from .env in ., .. and ../.., where not set)\n${rows(VARIABLES)}`,
@@ -74,6 +81,7 @@ function leftOf(name: string, flag: Flag): string {
     case 'switch':
       return name === 'help' ? '-h, --help' : `--${name}`;
     case 'text':
+    case 'texts':
       return `--${name} ${flag.hint}`;
     case 'integer':
       return `--${name} N`;
@@ -101,6 +109,7 @@ function rangeOf({ min, max }: { readonly min: number; readonly max: number }): 
 function defaultOf(flag: Flag): string | undefined {
   switch (flag.kind) {
     case 'switch':
+    case 'texts':
       return undefined;
     case 'integer':
       return flag.default === undefined ? undefined : grouped(flag.default);

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { ToolError } from '../errors.ts';
 import { closest } from './closest.ts';
 import type { Environment } from './env.ts';
-import type { ChoiceFlag, Flag, FlagTable, IntegerFlag, SwitchFlag } from './flags.ts';
+import type { ChoiceFlag, Flag, FlagTable, IntegerFlag, SwitchFlag, TextsFlag } from './flags.ts';
 import { grouped } from './human-numbers.ts';
 
 type HasDefault<F extends Flag, T> = F extends { readonly default: unknown } ? T : T | undefined;
@@ -12,11 +12,13 @@ type NumberOf<F extends ChoiceFlag> = F extends { readonly numbers: unknown } ? 
 /** The value a flag has once it is read: a switch is a boolean, the others undefined where nothing speaks. */
 export type FlagValue<F extends Flag> = F extends SwitchFlag
   ? boolean
-  : F extends IntegerFlag
-    ? HasDefault<F, number>
-    : F extends ChoiceFlag
-      ? HasDefault<F, F['choices'][number] | NumberOf<F>>
-      : HasDefault<F, string>;
+  : F extends TextsFlag
+    ? readonly string[] | undefined
+    : F extends IntegerFlag
+      ? HasDefault<F, number>
+      : F extends ChoiceFlag
+        ? HasDefault<F, F['choices'][number] | NumberOf<F>>
+        : HasDefault<F, string>;
 
 export interface Flags<T extends FlagTable> {
   readonly values: { readonly [Name in keyof T]: FlagValue<T[Name]> };
@@ -24,29 +26,24 @@ export interface Flags<T extends FlagTable> {
   source(name: keyof T): string | undefined;
 }
 
-/** What was typed, by flag name: the text, or true for a switch. */
-export type Arguments = ReadonlyMap<string, string | true>;
+/** What was typed, by flag name: the text, all texts of a flag that may be repeated, or true for a switch. */
+export type Arguments = ReadonlyMap<string, string | readonly string[] | true>;
 
 /**
- * Reads argv strictly: every argument is a flag of the table with a value where it wants one, given once. Else
- * a ToolError 'usage' that names the flag.
+ * Reads argv strictly: every argument is a flag of the table with a value where it wants one, given once unless
+ * it may be repeated. Else a ToolError 'usage' that names the flag.
  *
  * Not citty's parseArgs: it takes unknown flags, gives a flag without its value the empty text, lets the last
  * of repeated flags win and reads `--no-x` as x = false. It stands on node:util's parser, whose tokens tell
  * all of these apart, and so does this.
  */
-export function parseArguments(
-  argv: readonly string[],
-  table: FlagTable,
-  later: readonly string[],
-): Arguments {
-  const given = new Map<string, string | true>();
+export function parseArguments(argv: readonly string[], table: FlagTable): Arguments {
+  const given = new Map<string, string | string[] | true>();
   for (const token of tokensOf(argv, table)) {
     if (token.kind === 'option-terminator') continue;
     if (token.kind === 'positional') throw new ToolError('usage', strayText(token.value, given));
     const flag = Object.hasOwn(table, token.name) ? table[token.name] : undefined;
-    if (flag === undefined)
-      throw new ToolError('usage', unknownText(token.rawName, token.name, table, later));
+    if (flag === undefined) throw new ToolError('usage', unknownText(token.rawName, token.name, table));
     if (flag.kind === 'switch') {
       if (token.value !== undefined) {
         throw new ToolError('usage', `${token.rawName} takes no value, but was given ${quote(token.value)}.`);
@@ -54,10 +51,16 @@ export function parseArguments(
       given.set(token.name, true);
       continue;
     }
+    const value = givenValue(token.rawName, token.value, token.inlineValue);
+    if (flag.kind === 'texts') {
+      const before = given.get(token.name);
+      given.set(token.name, [...(Array.isArray(before) ? before : []), value]);
+      continue;
+    }
     if (given.has(token.name)) {
       throw new ToolError('usage', `${token.rawName} was given more than once, and is wanted once.`);
     }
-    given.set(token.name, givenValue(token.rawName, token.value, token.inlineValue));
+    given.set(token.name, value);
   }
   return given;
 }
@@ -77,14 +80,14 @@ export function resolveFlags<const T extends FlagTable>(
       if (typed === true) sources.set(name, `--${name}`);
       continue;
     }
-    const fromEnvironment = flag.env === undefined ? undefined : environment[flag.env];
-    const text = typeof typed === 'string' ? typed : fromEnvironment;
-    if (text === undefined) {
-      values[name] = flag.default;
+    const isTyped = typed !== undefined && typed !== true;
+    const said = isTyped ? typed : flag.env === undefined ? undefined : environment[flag.env];
+    if (said === undefined) {
+      values[name] = flag.kind === 'texts' ? undefined : flag.default;
       continue;
     }
-    const source = typeof typed === 'string' ? `--${name}` : (flag.env ?? '');
-    values[name] = readValue(flag, text, source);
+    const source = isTyped ? `--${name}` : (flag.env ?? '');
+    values[name] = readValue(flag, said, source);
     sources.set(name, source);
   }
   // Filled from the same table that the type is made of.
@@ -102,9 +105,12 @@ export function readInteger(text: string, min: number, max: number, source: stri
 
 function readValue(
   flag: Exclude<Flag, SwitchFlag>,
-  text: string,
+  said: string | readonly string[],
   source: string,
-): string | number | undefined {
+): string | readonly string[] | number | undefined {
+  if (flag.kind === 'texts') return readTexts(typeof said === 'string' ? [said] : said, source);
+  // Only flags that may be repeated have several texts.
+  const text = said as string;
   if (text === '') throw new ToolError('usage', `${source} is empty; a value is wanted.`);
   switch (flag.kind) {
     case 'text':
@@ -117,6 +123,16 @@ function readValue(
   }
 }
 
+function readTexts(texts: readonly string[], source: string): readonly string[] {
+  for (const [index, text] of texts.entries()) {
+    if (text === '') throw new ToolError('usage', `${source} is empty; a value is wanted.`);
+    if (texts.indexOf(text) < index) {
+      throw new ToolError('usage', `${source} names ${quote(text)} more than once, and it is wanted once.`);
+    }
+  }
+  return Object.freeze([...texts]);
+}
+
 function readChoice(flag: ChoiceFlag, text: string, source: string): string | number {
   if (flag.choices.includes(text)) return text;
   const { numbers } = flag;
@@ -126,9 +142,6 @@ function readChoice(flag: ChoiceFlag, text: string, source: string): string | nu
   const range =
     numbers === undefined ? [] : [`a whole number from ${grouped(numbers.min)} to ${grouped(numbers.max)}`];
   const choices = listed([...flag.choices, ...range]);
-  if (flag.unavailable?.includes(text)) {
-    throw new ToolError('usage', `${source} ${text} is not available in this version; it takes ${choices}.`);
-  }
   const near = closest(text, flag.choices);
   const hint = near === undefined ? '' : ` Did you mean ${near}?`;
   throw new ToolError('usage', `${source} is ${quote(text)}; it takes ${choices}.${hint}`);
@@ -161,8 +174,7 @@ function strayText(value: string, given: Arguments): string {
   return `Nothing can be done with the argument ${quote(value)}${after}; every argument is a flag, such as --collection NAME.`;
 }
 
-function unknownText(rawName: string, name: string, table: FlagTable, later: readonly string[]): string {
-  if (later.includes(name)) return `${rawName} is not available in this version.`;
+function unknownText(rawName: string, name: string, table: FlagTable): string {
   const near = closest(name, Object.keys(table));
   const hint = near === undefined ? ' --help lists all of them.' : ` Did you mean --${near}?`;
   return `${rawName} is not a flag of this program.${hint}`;

@@ -26,12 +26,10 @@ export function planLines(plan: PlanSummary, asked: Asked, width: number): strin
   if (asked.filter !== undefined) rows.push(['Filter', cut(asked.filter, width - indent)]);
   if (asked.shardKey !== undefined) rows.push(['Shard key', cut(asked.shardKey, width - indent)]);
   if (asked.limit !== undefined) rows.push(['Limit', `${counted(asked.limit, 'point')}, in id order`]);
-  rows.push(
-    ['Passes', `${plan.passes} (${plan.passesReason})`],
-    ['Format', plan.format],
-    ['Target', `${plan.location}, about ${byteSize(plan.estimatedBytes)}`],
-  );
-  if (plan.workFile !== undefined) rows.push(['Work file', plan.workFile]);
+  rows.push(['Passes', `${plan.passes} (${plan.passesReason})`], ['Format', plan.format]);
+  if (plan.converter !== undefined) rows.push(['Convert', plan.converter]);
+  rows.push(['Target', `${plan.location}, about ${byteSize(plan.estimatedBytes)}`]);
+  if (plan.workFolder !== undefined) rows.push(['Work files', plan.workFolder]);
   rows.push(['In memory', `at most ${counted(plan.pointsInMemory, 'point')} at once`]);
   return rows.flatMap(([label, text]) => wrapped(text, width, label.padEnd(indent)));
 }

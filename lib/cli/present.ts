@@ -1,16 +1,18 @@
-import type { ExportPlan, ExportReport } from '../plan.ts';
+import type { ExportPlan, ExportReport, UploadQuestion } from '../plan.ts';
+import { byteSize } from './human-numbers.ts';
 import { Progress } from './progress.ts';
-import { reportDocument, reportLines, type Tool } from './report.ts';
+import { reportLines } from './report.ts';
 import type { Run } from './run.ts';
 import type { ExporterSettings } from './settings.ts';
 
-/** A run's progress on the real clock; `end` stops its timer. */
-export function progressOf(run: Run, asked: ExportPlan): Progress {
+/** A run's progress on the real clock, `about` before its warnings; `end` stops its timer. */
+export function progressOf(run: Run, asked: ExportPlan, about: string): Progress {
   return new Progress({
     screen: run.screen,
     asked,
     quiet: run.quiet,
     verbose: run.verbose,
+    about,
     now: () => performance.now(),
     every: (milliseconds, call) => {
       const timer = setInterval(call, milliseconds);
@@ -21,15 +23,13 @@ export function progressOf(run: Run, asked: ExportPlan): Progress {
   });
 }
 
-/** What a run that went well ends with: lines on stderr, and with --json the document on stdout. */
-export async function presentReport(
-  run: Run,
-  report: ExportReport,
-  settings: ExporterSettings,
-  tool: Tool,
-): Promise<void> {
-  if (!run.quiet) {
-    for (const line of reportLines(report, settings, run.screen.width)) run.screen.line(line);
-  }
-  if (run.json) await run.printDocument(reportDocument(report, settings.plan, tool));
+/** The last lines of a run that went well, on stderr. */
+export function showReport(run: Run, report: ExportReport, settings: ExporterSettings): void {
+  if (run.quiet) return;
+  for (const line of reportLines(report, settings, run.screen.width)) run.screen.line(line);
+}
+
+/** What --debug asks before the upload, as a question for `run.confirm()`. */
+export function uploadQuestion({ path, bytes, location }: UploadQuestion): string {
+  return `Upload ${byteSize(bytes)} (${path}) to ${location}?`;
 }

@@ -1,7 +1,8 @@
-import type { ExportEvent, PlanSummary } from '../plan.ts';
+import type { ExportEvent, Phase, PlanSummary } from '../plan.ts';
 import type { RetryNotice } from '../retry.ts';
-import { byteSize, duration, grouped } from './human-numbers.ts';
+import { duration } from './human-numbers.ts';
 import { type Asked, planLines } from './plan-lines.ts';
+import { type PhaseState, progressFields, progressLine } from './progress-line.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { Screen } from './screen.ts';
 
@@ -18,14 +19,16 @@ const FIRST_CONTACT_MS = 2_000;
 /** Pauses of a first contact are shorter. */
 const SHORT_PAUSE_MS = 1_000;
 
-const LONGEST_BAR = 24;
-const SHORTEST_BAR = 6;
+/** What a phase has done this soon was there before it: the part of an interrupted run, which says nothing of the rate. */
+const HEAD_START_MS = 50;
 
 export interface ProgressOptions {
   readonly screen: Screen;
   readonly asked: Asked;
   readonly quiet: boolean;
   readonly verbose: boolean;
+  /** What stands before each warning, such as `docs: `; '' where it is plain what they are about. */
+  readonly about: string;
   /** Milliseconds of a clock that does not jump. */
   readonly now: () => number;
   /** Calls back every so many milliseconds until the function it returns is called. */
@@ -57,30 +60,22 @@ export class Progress {
         this.#showPlan(event.plan);
         return;
       case 'phase':
-        this.#phase = {
-          name: event.phase,
-          total: event.total,
-          rows: 0,
-          bytes: 0,
-          meter: new RateMeter(this.#options.now()),
-        };
-        this.#redraw();
+        this.#begin(event.phase, event.total);
         return;
       case 'progress':
-        if (this.#phase === undefined) return;
-        this.#phase.rows = event.rows;
-        this.#phase.bytes = event.bytes;
-        this.#phase.meter.add(this.#options.now(), event.rows, event.bytes);
-        if (this.#options.now() - this.#drawnAt >= REDRAW_MS) this.#redraw();
+        this.#advance(event.rows, event.bytes);
         return;
       case 'retry':
         this.#showRetry(event.notice);
         return;
       case 'warning':
-        this.#options.screen.line(event.text, 'Warning: ', 'yellow');
+        this.#options.screen.line(`${this.#options.about}${event.text}`, 'Warning: ', 'yellow');
         return;
       case 'note':
         if (!this.#options.quiet) this.#options.screen.line(event.text, 'Note: ', 'cyan');
+        return;
+      case 'resumable':
+        // Of use to whoever tells the failure.
         return;
     }
   }
@@ -98,6 +93,23 @@ export class Progress {
     for (const line of planLines(plan, asked, screen.width)) screen.line(line);
   }
 
+  #begin(name: Phase, total: number): void {
+    const startedAt = this.#options.now();
+    this.#phase = { name, total, rows: 0, bytes: 0, startedAt, meter: new RateMeter(startedAt) };
+    this.#redraw();
+  }
+
+  #advance(rows: number, bytes: number): void {
+    const phase = this.#phase;
+    if (phase === undefined) return;
+    const now = this.#options.now();
+    phase.rows = rows;
+    phase.bytes = bytes;
+    if (now - phase.startedAt < HEAD_START_MS) phase.meter = new RateMeter(now, rows, bytes);
+    else phase.meter.add(now, rows, bytes);
+    if (now - this.#drawnAt >= REDRAW_MS) this.#redraw();
+  }
+
   #tick(): void {
     const { screen } = this.#options;
     if (this.#phase === undefined) return;
@@ -105,7 +117,7 @@ export class Progress {
     if (screen.isTerminal) this.#redraw();
     else
       screen.line(
-        progressFields(this.#phase, this.#options.peakMemory()).join('  '),
+        progressFields(this.#phase, this.#options.peakMemory(), this.#options.now()).join('  '),
         `${this.#phase.name}  `,
       );
   }
@@ -114,7 +126,7 @@ export class Progress {
     const { screen, quiet, now, peakMemory } = this.#options;
     if (quiet || !screen.isTerminal || this.#phase === undefined) return;
     this.#drawnAt = now();
-    screen.bar(progressLine(this.#phase, peakMemory(), screen));
+    screen.bar(progressLine(this.#phase, peakMemory(), screen, now()));
   }
 
   #showRetry(notice: RetryNotice): void {
@@ -134,55 +146,4 @@ export class Progress {
     const since = this.#options.now() - this.#startedAt;
     return this.#phase === undefined && waitMs < SHORT_PAUSE_MS && since < FIRST_CONTACT_MS;
   }
-}
-
-interface PhaseState {
-  readonly name: 'export' | 'upload';
-  readonly total: number;
-  rows: number;
-  bytes: number;
-  readonly meter: RateMeter;
-}
-
-/**
- * The redrawn line: the bar takes what the numbers leave, blanks between them are halved to make room for it;
- * where even the numbers do not fit, the last ones go first.
- */
-function progressLine(phase: PhaseState, peakMemory: number, screen: Screen): string {
-  const parts = [phase.name, ...progressFields(phase, peakMemory)];
-  for (const blanks of ['  ', ' ']) {
-    const room = Math.min(LONGEST_BAR, screen.width - parts.join(blanks).length - blanks.length);
-    if (room < SHORTEST_BAR) continue;
-    const drawn = screen.paint(bar(doneShare(phase), room), 'cyan');
-    return [phase.name, drawn, ...parts.slice(1)].join(blanks);
-  }
-  while (parts.length > 2 && parts.join('  ').length > screen.width) parts.pop();
-  return parts.join('  ').slice(0, screen.width);
-}
-
-/** Most telling first. */
-function progressFields(phase: PhaseState, peakMemory: number): string[] {
-  const { rows, bytes } = phase.meter.perSecond();
-  const share = doneShare(phase);
-  const done = phase.name === 'export' ? phase.rows : phase.bytes;
-  const speed = phase.name === 'export' ? rows : bytes;
-  // Rounded down: 100 % is said when it is reached.
-  const fields = [`${Math.floor(share * 100)}%`];
-  if (phase.name === 'export') fields.push(`${grouped(phase.rows)}/${grouped(phase.total)} rows`);
-  else fields.push(`${byteSize(phase.bytes)}/${byteSize(phase.total)}`);
-  const left = Math.max(0, phase.total - done);
-  fields.push(`ETA ${speed > 0 ? duration(left / speed) : '?'}`);
-  if (phase.name === 'export') fields.push(`${grouped(rows)}/s`);
-  fields.push(`${byteSize(bytes)}/s`, `peak ${byteSize(peakMemory)}`);
-  return fields;
-}
-
-function doneShare(phase: PhaseState): number {
-  const done = phase.name === 'export' ? phase.rows : phase.bytes;
-  return phase.total === 0 ? 1 : Math.min(1, done / phase.total);
-}
-
-function bar(share: number, length: number): string {
-  const filled = Math.floor(share * length);
-  return '█'.repeat(filled) + '░'.repeat(length - filled);
 }

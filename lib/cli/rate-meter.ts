@@ -13,8 +13,9 @@ export class RateMeter {
   readonly #samples: Sample[];
   #last: Sample;
 
-  constructor(at: number) {
-    this.#last = { at, rows: 0, bytes: 0 };
+  /** Totals that were there at the start do not count. */
+  constructor(at: number, rows = 0, bytes = 0) {
+    this.#last = { at, rows, bytes };
     this.#samples = [this.#last];
   }
 

@@ -11,13 +11,16 @@ export interface Tool {
 /** Columns that are named one by one as having empty vectors. */
 const COLUMNS_SHOWN = 20;
 
+/** Seconds of a phase that are told: less reads as `0s`. */
+const SHORTEST_SHOWN = 0.05;
+
 /** The last lines of a run: rows, bytes, time, rate, where it and its manifest are, and how to read it. */
 export function reportLines(
   report: ExportReport,
   { plan, format, target }: Pick<ExporterSettings, 'plan' | 'format' | 'target'>,
   width: number,
 ): string[] {
-  const { counts, seconds, file } = report;
+  const { counts, seconds, file, copies } = report;
   if (file === undefined) {
     return ['Dry run: the server answers, the target can be written, and nothing was written.'];
   }
@@ -30,15 +33,34 @@ export function reportLines(
     `Manifest  ${manifestLocation(file.location, plan)}`,
   ];
   const more = [
+    ['Times     ', timesText(seconds)],
+    ['Copies    ', copiesText(copies)],
     ['Without   ', missingText(counts)],
     ['Keys      ', keysText(counts, format.keyField)],
     ['Empty     ', emptyText(counts)],
   ] as const;
   for (const [label, text] of more) if (text !== '') lines.push(...wrapped(text, width, label));
+  lines.push(...report.workFiles.map((path, index) => `${index === 0 ? 'Kept      ' : '          '}${path}`));
   // Statements stay whole whatever the width, so that they can be copied.
   const [first, ...others] = duckdbStatements(file.location, target);
   lines.push(`Read it   ${first}`, ...others.map((statement) => `          ${statement}`));
   return lines;
+}
+
+/** Where more than one phase took time: how long each of them. */
+function timesText(seconds: ExportReport['seconds']): string {
+  const phases = ['export', 'convert', 'upload'] as const;
+  const texts = phases
+    .filter((phase) => seconds[phase] >= SHORTEST_SHOWN)
+    .map((phase) => `${phase} ${duration(seconds[phase])}`);
+  return texts.length > 1 ? texts.join(', ') : '';
+}
+
+function copiesText({ made, removed }: ExportReport['copies']): string {
+  if (made.length === 0 && removed.length === 0) return '';
+  const older = `${grouped(removed.length)} older ${removed.length === 1 ? 'one' : 'ones'} removed`;
+  const texts = made.length === 0 ? ['none made'] : made;
+  return [...texts, ...(removed.length === 0 ? [] : [older])].join(', ');
 }
 
 function missingText({ missing }: ExportCounts): string {
@@ -69,7 +91,7 @@ function emptyText({ emptyVectors }: ExportCounts): string {
 
 /** The document of --json: the manifest, and beside it what only this run knows. */
 export function reportDocument(report: ExportReport, plan: ExportPlan, tool: Tool) {
-  const { file, manifest, plan: summary, seconds } = report;
+  const { file, manifest, plan: summary, seconds, copies, workFiles } = report;
   return {
     ...(manifest ?? dryRunFields(report, plan, tool)),
     files:
@@ -83,10 +105,19 @@ export function reportDocument(report: ExportReport, plan: ExportPlan, tool: Too
       passes: summary.passes,
       passesReason: summary.passesReason,
       format: summary.format,
+      converter: summary.converter ?? null,
       location: summary.location,
+      workFolder: summary.workFolder ?? null,
       estimatedBytes: summary.estimatedBytes,
     },
-    timings: { exportSeconds: seconds.export, uploadSeconds: seconds.upload, totalSeconds: seconds.total },
+    copies,
+    workFiles,
+    timings: {
+      exportSeconds: seconds.export,
+      convertSeconds: seconds.convert,
+      uploadSeconds: seconds.upload,
+      totalSeconds: seconds.total,
+    },
   };
 }
 

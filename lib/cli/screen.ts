@@ -15,10 +15,11 @@ export type Style = keyof typeof CODES;
 
 const CLEAR_LINE = '\r\u001b[2K';
 
-/** What the user looks at: lines that stay, and on a terminal one line below them that is redrawn. */
+/** What the user looks at: lines that stay, and below them one that is redrawn on a terminal, or a question. */
 export class Screen {
   readonly #options: ScreenOptions;
   #bar = '';
+  #question = '';
 
   constructor(options: ScreenOptions) {
     this.#options = options;
@@ -40,12 +41,14 @@ export class Screen {
   line(text: string, label = '', style?: Style): void {
     const body = this.#options.redactor.redact(printable(text));
     const whole = `${style === undefined ? label : this.paint(label, style)}${body}\n`;
-    this.#options.write(this.#bar === '' ? whole : `${CLEAR_LINE}${whole}${this.#bar}`);
+    const last = this.#question === '' ? this.#bar : this.#question;
+    const above = this.isTerminal ? CLEAR_LINE : '\n';
+    this.#options.write(last === '' ? whole : `${above}${whole}${last}`);
   }
 
   /** Redraws the line at the bottom; the text is ours and fits the width. Nothing where it cannot be redrawn. */
   bar(text: string): void {
-    if (!this.isTerminal || text === this.#bar) return;
+    if (!this.isTerminal || text === this.#bar || this.#question !== '') return;
     this.#bar = text;
     this.#options.write(`${CLEAR_LINE}${text}`);
   }
@@ -54,6 +57,20 @@ export class Screen {
     if (this.#bar === '') return;
     this.#bar = '';
     this.#options.write(CLEAR_LINE);
+  }
+
+  /** Puts a question below all lines, where it stays until `answered()`; nothing is redrawn meanwhile. */
+  ask(question: string): void {
+    this.clearBar();
+    this.#question = this.#options.redactor.redact(printable(question));
+    this.#options.write(this.#question);
+  }
+
+  /** The question's line is over; the terminal itself ended it where somebody typed an answer. */
+  answered(lineEnded: boolean): void {
+    if (this.#question === '') return;
+    this.#question = '';
+    if (!lineEnded) this.#options.write('\n');
   }
 
   paint(text: string, style: Style): string {

@@ -1,5 +1,5 @@
 import { ToolError } from '../errors.ts';
-import { compareIds, type PointId } from '../model.ts';
+import { compareIds, idAfter, type PointId } from '../model.ts';
 import { type PointSet, pointsName, type Transport } from '../qdrant/transport.ts';
 import type { BatchSize } from './batch-size.ts';
 import { streamOf } from './stream-of.ts';
@@ -7,7 +7,18 @@ import { streamOf } from './stream-of.ts';
 /** The ids of one work unit, in id order, all of one set. */
 export interface IdUnit {
   readonly points: PointSet;
+  /** Number of its set. */
+  readonly set: number;
   readonly ids: readonly PointId[];
+}
+
+/** Where an earlier run stopped: behind which id, and before which work unit. */
+export interface Cursor {
+  /** Number of the set that it was in. */
+  readonly set: number;
+  readonly after: PointId;
+  /** Work units before it. */
+  readonly units: number;
 }
 
 /**
@@ -20,6 +31,8 @@ export interface IdSource {
   readonly transport: Transport;
   /** Read one after the other: an id may occur in several. */
   readonly sets: readonly PointSet[];
+  /** Undefined = from the first id on. */
+  readonly from: Cursor | undefined;
   /** Most ids that are read, of all sets together. */
   readonly limit: number;
   /** Ids a scroll page. */
@@ -34,39 +47,60 @@ export function idUnits(source: IdSource): ReadableStream<IdUnit> {
 }
 
 async function* readUnits(source: IdSource): AsyncGenerator<IdUnit> {
-  const { unitRows } = source;
-  let unit = 0;
+  const { unitRows, from: cursor } = source;
+  let unit = cursor?.units ?? 0;
   let left = source.limit;
-  for (const points of source.sets) {
+  for (const { points, set, start } of setsFrom(source.sets, cursor)) {
+    if (left === 0) return;
     let pending: PointId[] = [];
-    for await (const page of readPages(source, points, left)) {
+    for await (const page of readPages(source, points, start, left)) {
       left -= page.length;
       pending = pending.length === 0 ? [...page] : pending.concat(page);
       let from = 0;
       for (let rows = unitRows(unit); pending.length - from >= rows; rows = unitRows(unit)) {
-        yield { points, ids: pending.slice(from, from + rows) };
+        yield { points, set, ids: pending.slice(from, from + rows) };
         from += rows;
         unit++;
       }
       pending = pending.slice(from);
     }
     if (pending.length > 0) {
-      yield { points, ids: pending };
+      yield { points, set, ids: pending };
       unit++;
     }
-    if (left === 0) return;
   }
 }
 
-/** Pages of a set's ids, `most` ids in all. */
+/** Where a scroll goes on, and the last id before that. */
+export interface ScrollPosition {
+  /** Undefined before the first page and after the last. */
+  readonly offset: PointId | undefined;
+  readonly last: PointId | undefined;
+}
+
+const FIRST: ScrollPosition = { offset: undefined, last: undefined };
+
+/** Sets that are left to be read, each with its number and where it begins. */
+export function setsFrom(
+  sets: readonly PointSet[],
+  from: Cursor | undefined,
+): readonly { readonly points: PointSet; readonly set: number; readonly start: ScrollPosition }[] {
+  return sets.flatMap((points, set) => {
+    if (from === undefined || set > from.set) return [{ points, set, start: FIRST }];
+    const offset = set < from.set ? undefined : idAfter(from.after);
+    return offset === undefined ? [] : [{ points, set, start: { offset, last: from.after } }];
+  });
+}
+
+/** Pages of a set's ids from `start` on, `most` ids in all. */
 async function* readPages(
   { transport, pageSize, signal }: IdSource,
   points: PointSet,
+  start: ScrollPosition,
   most: number,
 ): AsyncGenerator<readonly PointId[]> {
   let left = most;
-  let offset: PointId | undefined;
-  let last: PointId | undefined;
+  let { offset, last } = start;
   do {
     const { ids, next } = await pageSize.attempt(
       signal,

@@ -1,9 +1,8 @@
 import type { PointBatch } from '../batch.ts';
-import type { PointId } from '../model.ts';
 import type { PointSet, Transport } from '../qdrant/transport.ts';
 import type { BatchPool } from './batch-pool.ts';
 import type { BatchSize } from './batch-size.ts';
-import { checkedOrder, checkNext } from './id-units.ts';
+import { type Cursor, checkedOrder, checkNext, type ScrollPosition, setsFrom } from './id-units.ts';
 import { streamOf } from './stream-of.ts';
 import type { UnitGate } from './unit-gate.ts';
 
@@ -21,6 +20,8 @@ export interface PointSource {
 export interface Scrolling extends PointSource {
   /** Read one after the other: an id may occur in several. */
   readonly sets: readonly PointSet[];
+  /** Undefined = from the first point on. */
+  readonly from: Cursor | undefined;
   /** Most points that are read, of all sets together. */
   readonly limit: number;
   readonly batches: BatchPool;
@@ -30,16 +31,23 @@ export interface Scrolling extends PointSource {
 }
 
 /** One pass: scrolls with payloads and vectors, one page after the other, a batch a work unit. */
-export function scrolledBatches(scrolling: Scrolling): ReadableStream<PointBatch> {
+export function scrolledBatches(scrolling: Scrolling): ReadableStream<ScrolledBatch> {
   return streamOf(fillBatches(scrolling), BATCHES_AHEAD);
 }
 
-async function* fillBatches(scrolling: Scrolling): AsyncGenerator<PointBatch> {
-  const { sets, batches, gate, unitRows } = scrolling;
-  let unit = 0;
+/** The points of one work unit. */
+export interface ScrolledBatch {
+  readonly batch: PointBatch;
+  /** Number of its set. */
+  readonly set: number;
+}
+
+async function* fillBatches(scrolling: Scrolling): AsyncGenerator<ScrolledBatch> {
+  const { sets, batches, gate, unitRows, from } = scrolling;
+  let unit = from?.units ?? 0;
   let left = scrolling.limit;
-  for (const points of sets) {
-    let end: ScrollPosition = { offset: undefined, last: undefined };
+  for (const { points, set, start } of setsFrom(sets, from)) {
+    let end = start;
     do {
       if (left === 0) return;
       await gate.enter();
@@ -49,20 +57,13 @@ async function* fillBatches(scrolling: Scrolling): AsyncGenerator<PointBatch> {
       left -= batch.rowCount;
       if (batch.rowCount > 0) {
         unit++;
-        yield batch;
+        yield { batch, set };
       } else {
         gate.leave();
         batches.release(batch);
       }
     } while (end.offset !== undefined);
   }
-}
-
-/** Where a scroll goes on, and the last id before that. */
-export interface ScrollPosition {
-  /** Undefined before the first page and after the last. */
-  readonly offset: PointId | undefined;
-  readonly last: PointId | undefined;
 }
 
 /** Scrolls into a batch until it has `rows` more rows, in as many pages as it takes, or the points end. */

@@ -22,10 +22,7 @@ export async function unknownCollection(
 function others(names: readonly string[] | undefined): string {
   if (names === undefined) return '';
   if (names.length === 0) return ', which has none at all';
-  const shown = [...names]
-    .sort()
-    .slice(0, SHOWN)
-    .map((name) => `\`${name}\``);
+  const shown = names.slice(0, SHOWN).map((name) => `\`${name}\``);
   const more = names.length - shown.length;
   return `; it has ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

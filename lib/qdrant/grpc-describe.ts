@@ -9,11 +9,13 @@ import {
   ListShardKeysRequestSchema,
   ListShardKeysResponseSchema,
 } from '@qdrant/js-client-grpc';
+import { ToolError } from '../errors.ts';
 import { type CollectionShape, distinctShardKeys, type ShardKey } from '../model.ts';
 import { BRISK, type RetryPolicy } from '../retry.ts';
 import { unknownCollection } from './collection-names.ts';
 import { hasGrpcStatus } from './grpc-errors.ts';
 import { shapeOf } from './grpc-shape.ts';
+import { listedNames } from './listed-names.ts';
 
 const INFO = '/qdrant.Collections/Get';
 const LIST = '/qdrant.Collections/List';
@@ -64,10 +66,14 @@ async function lookUp(ask: Ask, url: URL, name: string, serverVersion: string): 
   }
 }
 
-async function listCollections(ask: Ask): Promise<readonly string[]> {
+/** Names by code point, without aliases. */
+export async function listCollections(ask: Ask): Promise<readonly string[]> {
   const question = { path: LIST, message: new Uint8Array(), purpose: 'list collections' };
   const { collections } = await ask(question, ListCollectionsResponseSchema);
-  return collections.map(({ name }) => name);
+  return listedNames(
+    collections.map(({ name }) => name),
+    (found) => new ToolError('qdrant', `Cannot ${question.purpose}: ${found}.`),
+  );
 }
 
 /**

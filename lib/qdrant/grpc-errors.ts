@@ -44,7 +44,7 @@ export function grpcStatusError(call: UnaryCall, url: URL, headers: Headers): To
   const remedy = remedyFor(name, text, retryAfterMs !== undefined, call.divisible);
   return new ToolError(
     'qdrant',
-    `Cannot ${call.purpose}: Qdrant answered ${name}${text === '' ? '' : ` ("${text}")`}.${advice(name, url)}`,
+    `Cannot ${call.purpose}: Qdrant answered ${name}${text === '' ? '' : ` ("${text}")`}.${advice(call, url, name)}`,
     { cause, remedy, retryAfterMs },
   );
 }
@@ -110,12 +110,12 @@ function remedyFor(name: StatusName, text: string, toldWhen: boolean, divisible:
   }
 }
 
-function advice(name: StatusName, url: URL): string {
+function advice(call: UnaryCall, url: URL, name: StatusName): string {
   switch (name) {
     case 'UNAUTHENTICATED':
       return ' Check QDRANT_API_KEY.';
     case 'PERMISSION_DENIED':
-      return ' QDRANT_API_KEY needs to be allowed to read this collection.';
+      return ` QDRANT_API_KEY needs to be allowed to ${call.points === undefined ? 'do that' : 'read this collection'}.`;
     case 'UNIMPLEMENTED':
       return ` ${url.host} does not know this call: is it a Qdrant of version 1.9 or later?`;
     default:

@@ -2,7 +2,7 @@ import { CountResponseSchema, HealthCheckReplySchema } from '@qdrant/js-client-g
 import { ToolError } from '../errors.ts';
 import { BRISK, PATIENT, type RetryPolicy, retry } from '../retry.ts';
 import type { UnaryCall } from './grpc-call.ts';
-import { type Ask, describeCollection } from './grpc-describe.ts';
+import { type Ask, describeCollection, listCollections } from './grpc-describe.ts';
 import { decoded } from './grpc-message.ts';
 import { readIdPage, readRetrieved, readScrolled } from './grpc-reader.ts';
 import { GrpcRequests } from './grpc-requests.ts';
@@ -74,6 +74,11 @@ export function grpcTransport(settings: TransportSettings): Transport {
 
   return {
     protocol: 'grpc',
+
+    async collections(signal) {
+      await greet(signal);
+      return listCollections(asking(signal));
+    },
 
     async describe(name, signal) {
       const shape = await describeCollection(asking(signal), url, name, await greet(signal), signal);

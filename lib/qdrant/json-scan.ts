@@ -1,5 +1,5 @@
 import { ToolError } from '../errors.ts';
-import { numberEnd } from './float-text.ts';
+import { numberEnd } from '../float-text.ts';
 import {
   BACKSLASH,
   CLOSE_ARRAY,

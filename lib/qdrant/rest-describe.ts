@@ -1,6 +1,7 @@
 import { ToolError } from '../errors.ts';
 import type { CollectionShape, ShardKey } from '../model.ts';
 import { unknownCollection } from './collection-names.ts';
+import { listedNames } from './listed-names.ts';
 import { readResult } from './rest-answer.ts';
 import type { RestCall } from './rest-client.ts';
 import { HttpStatus } from './rest-errors.ts';
@@ -53,10 +54,16 @@ async function lookUp(
   }
 }
 
-async function listCollections(send: Send, signal: AbortSignal): Promise<readonly string[]> {
-  type Result = { readonly collections: readonly { readonly name: string }[] };
+/** Names by code point, without aliases. */
+export async function listCollections(send: Send, signal: AbortSignal): Promise<readonly string[]> {
+  type Result = { readonly collections: readonly { readonly name?: unknown }[] };
   return send(get('collections', 'list collections'), signal, (answer) =>
-    readResult(answer, ({ collections }: Result) => collections.map(({ name }) => name)),
+    readResult(answer, ({ collections }: Result) =>
+      listedNames(
+        collections.map(({ name }) => name),
+        (found) => new ToolError('qdrant', found),
+      ),
+    ),
   );
 }
 

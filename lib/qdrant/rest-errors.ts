@@ -35,7 +35,7 @@ export function statusError(call: RequestPurpose, url: URL, response: Response, 
   // Qdrant answers wrong keys in plain text; HTML comes from something in between.
   const who = isHtml ? `${url.host}, which is not Qdrant itself,` : 'Qdrant';
   const message = `Cannot ${call.purpose}: ${who} answered ${status}${statusText}${quoted}.`;
-  return new ToolError('qdrant', message + advice(status, url, qdrantText === undefined), {
+  return new ToolError('qdrant', message + advice(call, url, status, qdrantText === undefined), {
     cause,
     remedy: remedyFor(status, said, call.divisible),
     retryAfterMs: parseRetryAfter(response.headers.get('retry-after')),
@@ -91,12 +91,12 @@ function remedyFor(status: number, text: string, divisible: boolean): Remedy {
   }
 }
 
-function advice(status: number, url: URL, notQdrants: boolean): string {
+function advice(call: RequestPurpose, url: URL, status: number, notQdrants: boolean): string {
   switch (status) {
     case 401:
       return ' Check QDRANT_API_KEY.';
     case 403:
-      return ' QDRANT_API_KEY needs to be allowed to read this collection.';
+      return ` QDRANT_API_KEY needs to be allowed to ${call.points === undefined ? 'do that' : 'read this collection'}.`;
     case 404:
     case 405:
       return notQdrants ? ` Is ${url.host}${url.pathname} a Qdrant? Check QDRANT_URL.` : '';

@@ -1,5 +1,5 @@
+import { exactFloat32, numberEnd } from '../float-text.ts';
 import type { VectorColumn } from '../vector-columns.ts';
-import { exactFloat32, numberEnd } from './float-text.ts';
 import { OPEN_ARRAY, OPEN_OBJECT } from './json-bytes.ts';
 import type { JsonCursor } from './json-scan.ts';
 

@@ -1,5 +1,5 @@
+import { readFloats, type Spelling } from '../float-text.ts';
 import type { DenseColumn, MultiColumn, SparseColumn, VectorColumn } from '../vector-columns.ts';
-import { readFloats } from './float-text.ts';
 import { CLOSE_ARRAY, COMMA, OPEN_ARRAY, OPEN_OBJECT } from './json-bytes.ts';
 import { damaged, endsTooEarly, type JsonCursor } from './json-scan.ts';
 
@@ -9,7 +9,8 @@ const MAX_U32 = 0xffff_ffff;
 const U32_DIGITS = 10;
 
 /**
- * Reads the vector at the cursor into row `row` of its column. False where it is not what the column holds; the
+ * Reads the vector at the cursor into row `row` of its column, and keeps its text where the column wants texts and any
+ * reader would read the same floats from it. False where it is not what the column holds; the
  * cursor is then anywhere, and the column has to be truncated (rest-vector-problem.ts says what is wrong).
  */
 export function readVector(from: JsonCursor, column: VectorColumn, row: number): boolean {
@@ -26,24 +27,32 @@ export function readVector(from: JsonCursor, column: VectorColumn, row: number):
 /** `[0.5,…]` */
 function readDense(from: JsonCursor, column: DenseColumn, row: number): boolean {
   const { size } = column.spec;
-  if (!readFloatList(from, column.values, row * size, size)) return false;
+  from.peek();
+  const start = from.at;
+  const spelling: Spelling = { plain: true };
+  if (!readFloatList(from, column.values, row * size, size, spelling)) return false;
   column.present[row] = 1;
+  if (spelling.plain) column.texts?.append(from.bytes, start, from.at);
   return true;
 }
 
 /** `[[0.5,…],…]` */
 function readMulti(from: JsonCursor, column: MultiColumn, row: number): boolean {
   const { size } = column.spec;
+  from.peek();
+  const start = from.at;
+  const spelling: Spelling = { plain: true };
   if (!take(from, OPEN_ARRAY)) return false;
-  if (!take(from, CLOSE_ARRAY)) {
+  if (!take(from, CLOSE_ARRAY, spelling)) {
     do {
       column.reserve(size);
-      if (!readFloatList(from, column.values, column.length, size)) return false;
+      if (!readFloatList(from, column.values, column.length, size, spelling)) return false;
       column.length += size;
-    } while (take(from, COMMA));
-    if (!take(from, CLOSE_ARRAY)) return false;
+    } while (take(from, COMMA, spelling));
+    if (!take(from, CLOSE_ARRAY, spelling)) return false;
   }
   column.present[row] = 1;
+  if (spelling.plain) column.texts?.append(from.bytes, start, from.at);
   return true;
 }
 
@@ -102,21 +111,35 @@ function elementCount(from: JsonCursor): number {
 }
 
 /** `[…]` of exactly `count` floats. */
-function readFloatList(from: JsonCursor, out: Float32Array, index: number, count: number): boolean {
-  if (!take(from, OPEN_ARRAY)) return false;
+function readFloatList(
+  from: JsonCursor,
+  out: Float32Array,
+  index: number,
+  count: number,
+  spelling?: Spelling,
+): boolean {
+  if (!take(from, OPEN_ARRAY, spelling)) return false;
   if (count > 0) {
+    const start = from.at;
     from.peek();
-    const end = floatsEnd(from, out, index, count);
+    if (from.at !== start && spelling !== undefined) spelling.plain = false;
+    const end = floatsEnd(from, out, index, count, spelling);
     if (end < 0) return false;
     from.at = end;
   }
-  return take(from, CLOSE_ARRAY);
+  return take(from, CLOSE_ARRAY, spelling);
 }
 
 /** readFloats, with the end of the bytes as a ToolError. */
-function floatsEnd(from: JsonCursor, out: Float32Array, index: number, count: number): number {
+function floatsEnd(
+  from: JsonCursor,
+  out: Float32Array,
+  index: number,
+  count: number,
+  spelling: Spelling | undefined,
+): number {
   try {
-    return readFloats(from.bytes, from.view, from.at, out, index, count);
+    return readFloats(from.bytes, from.view, from.at, out, index, count, spelling);
   } catch (error) {
     if (error instanceof RangeError) throw endsTooEarly(from.bytes.length);
     throw error;
@@ -148,9 +171,14 @@ function readIndexList(from: JsonCursor, out: Uint32Array, index: number, count:
   return take(from, CLOSE_ARRAY);
 }
 
-/** Takes one character, with the white space before it; false, and it stays, when it is another one. */
-function take(from: JsonCursor, byte: number): boolean {
-  if (from.peek() !== byte) return false;
-  from.at++;
-  return true;
+/**
+ * Takes one character, with the white space before it, which is then noted; false, and the character stays, when it is
+ * another one.
+ */
+function take(from: JsonCursor, byte: number, spelling?: Spelling): boolean {
+  const start = from.at;
+  const found = from.peek() === byte;
+  if (from.at !== start && spelling !== undefined) spelling.plain = false;
+  if (found) from.at++;
+  return found;
 }

@@ -4,7 +4,7 @@ import { LoneVectors } from './lone-vectors.ts';
 import { otherProtocolAt } from './probe.ts';
 import { answerObject, readResult, type Whole } from './rest-answer.ts';
 import { RestClient } from './rest-client.ts';
-import { describeCollection, type Send, type TimedLater } from './rest-describe.ts';
+import { describeCollection, listCollections, type Send, type TimedLater } from './rest-describe.ts';
 import { readIdPage, readRetrieved, readScrolled } from './rest-reader.ts';
 import {
   collectionPath,
@@ -69,6 +69,11 @@ export function restTransport(settings: TransportSettings): Transport {
 
   return {
     protocol: 'rest',
+
+    async collections(signal) {
+      await greet(signal);
+      return listCollections(send, signal);
+    },
 
     async describe(name, signal) {
       const shape = await describeCollection(send, url, name, await greet(signal), signal);

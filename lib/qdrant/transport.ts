@@ -48,6 +48,11 @@ export interface IdPage {
  */
 export interface Transport {
   readonly protocol: 'grpc' | 'rest';
+  /**
+   * Names of the server's collections, by code point, without aliases. A read-only key is enough; a key for some
+   * collections only is told of those, and not that there are others.
+   */
+  collections(signal: AbortSignal): Promise<readonly string[]>;
   /** Server version and frozen shape; a collection that does not exist is a ToolError that says so. */
   describe(collection: string, signal: AbortSignal): Promise<CollectionShape>;
   /** Exact number of points. */

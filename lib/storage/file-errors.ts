@@ -9,6 +9,21 @@ export function sizeError(key: string, found: number, wanted: number): ToolError
   return new ToolError('integrity', `"${key}" has ${found} bytes on disk, ${wanted} were written.`);
 }
 
+/** For a file that should have so many bytes at least, of an earlier run; `found` undefined: it is not there. */
+export function shortError(
+  path: string,
+  found: number | undefined,
+  wanted: number,
+  cause?: unknown,
+): ToolError {
+  const has = found === undefined ? 'is not there' : `has ${found} bytes`;
+  return new ToolError(
+    'integrity',
+    `Cannot go on with "${path}": it ${has}, and at least ${wanted} bytes were on record as written. Start over without --resume.`,
+    { cause },
+  );
+}
+
 /** What the system's codes mean to people. Errors that are none of the system's (the body's) pass. */
 export function fileError(key: string, error: unknown, whenFull?: string): unknown {
   if (error instanceof ToolError) return error;

@@ -3,33 +3,22 @@ import { type FileHandle, open, readdir, realpath, rename, stat, unlink } from '
 import { basename, dirname, join } from 'node:path';
 import { abortReason, ToolError } from '../errors.ts';
 import { drain } from './drain.ts';
-import { codeOf, fileError, notAFile, readError, sizeError } from './file-errors.ts';
+import { codeOf, fileError, notAFile, readError, shortError, sizeError } from './file-errors.ts';
+import { HandleWriter, syncData, syncFolder } from './growing-file.ts';
 import type { ByteStream, Destination, PutRequest, Receipt } from './storage.ts';
 
-export interface FileSettings {
-  /**
-   * Whether `put` resolves only when the bytes are on the disk. Default true; a work file that is read at once
-   * and then deleted can do without.
-   */
-  readonly durable?: boolean;
-  /** What to do about a disk that is full: a sentence for the end of the error. */
-  readonly whenFull?: string;
-}
-
-/** Chunks below this are gathered, larger ones are written as they are, without a copy. */
-const SMALL_BYTES = 64 * 1024;
-/** Bound of what is gathered: one buffer a file. */
-const GATHER_BYTES = 512 * 1024;
 /** A `.part` that nobody wrote to for so long belongs to a run that was killed. */
 const STALE_MS = 24 * 60 * 60 * 1000;
 
+/** What a run names its part with, so that housekeeping knows the part again: 8 to 32 hex digits. */
+const PART_ID = /^[0-9a-f]{8,32}$/;
+
 /**
- * Local files. The key is the path; its folder must exist. The bytes go to `KEY.<random>.part`, which is
- * created by this run alone, so that two runs of one key never write into the same file: the last to finish
- * wins, whole. What killed runs left is removed a day later.
+ * Local files. The key is the path; its folder must exist. The bytes go to `KEY.<id>.part`, which belongs to this run
+ * alone, so that two runs of one key never write into the same file: the last to finish wins, whole. What killed runs
+ * left is removed a day later.
  */
-export function fileDestination(settings: FileSettings = {}): Destination {
-  const durable = settings.durable ?? true;
+export function fileDestination(): Destination {
   return {
     locate: (key) => key,
     async check(key, signal) {
@@ -40,32 +29,44 @@ export function fileDestination(settings: FileSettings = {}): Destination {
       await part.handle.close();
       await onDisk(key, unlink(part.path));
     },
-    put: (request) => putFile(request, durable, settings.whenFull),
+    put: putFile,
+    local: {
+      async part(key, id) {
+        if (!PART_ID.test(id)) throw new Error(`A part's id has 8 to 32 hex digits, not "${id}".`);
+        const target = await targetOf(key);
+        await removeStaleParts(target, id);
+        return partOf(target, id);
+      },
+      adopt: adoptFile,
+    },
   };
 }
 
-async function putFile(
-  request: PutRequest,
-  durable: boolean,
-  whenFull: string | undefined,
-): Promise<Receipt> {
-  const { key, body, signal } = request;
+/**
+ * Ignores `log` and `from`: there is no upload. Ignores `beside` too: a local file has no entity tag to hold on to,
+ * and of two runs of one output, each renames its export first and writes its manifest next, so a manifest may lie
+ * beside the other's export only where both end at the same moment; runs of one collection are kept apart by the lock.
+ */
+async function putFile({ key, body, signal, onProgress }: PutRequest): Promise<Receipt> {
   const { target, part } = await begin(key, signal).catch(async (error) => {
     await body.cancel(error).catch(() => {});
     throw error;
   });
+  const file = new HandleWriter(part.handle, key, 0);
   try {
-    const bytes = await writeAll(part.handle, request, whenFull);
-    await onDisk(key, settle(part.handle, key, bytes, durable));
-    if (signal.aborted) throw abortReason(signal);
-    await onDisk(key, rename(part.path, target));
-    if (durable) await onDisk(key, syncFolder(dirname(target)));
-    return { location: key, bytes, etag: undefined };
+    // Each write is awaited before the next read: that is the back-pressure, and keeps the chunk valid.
+    await drain(body, signal, async (chunk) => {
+      await file.write(chunk);
+      onProgress?.(chunk.length);
+    });
+    await file.sync();
+    await onDisk(key, checkSize(part.handle, key, file.length));
+    return await publish(part.path, target, { key, bytes: file.length, signal });
   } catch (error) {
     await unlink(part.path).catch(() => {});
     throw error;
   } finally {
-    await part.handle.close().catch(() => {});
+    await file.close().catch(() => {});
   }
 }
 
@@ -76,54 +77,48 @@ async function begin(key: string, signal: AbortSignal) {
   return { target, part: await createPart(key, target) };
 }
 
-async function settle(handle: FileHandle, key: string, bytes: number, durable: boolean): Promise<void> {
-  if (durable) await handle.sync();
-  const found = await handle.stat();
-  if (found.size !== bytes) throw sizeError(key, found.size, bytes);
+/** Leaves the part where it is when it fails, for a run that goes on with it. */
+async function adoptFile(path: string, key: string, bytes: number, signal: AbortSignal): Promise<Receipt> {
+  if (signal.aborted) throw abortReason(signal);
+  const target = await targetOf(key);
+  const handle = await open(path, 'r+').catch((error) => {
+    throw codeOf(error) === 'ENOENT' ? shortError(path, undefined, bytes, error) : fileError(path, error);
+  });
+  try {
+    await onDisk(path, checkSize(handle, path, bytes));
+    // Costs nothing when it was synced, as it should be; after the rename it would be too late.
+    await onDisk(path, syncData(handle));
+  } finally {
+    await handle.close().catch(() => {});
+  }
+  return publish(path, target, { key, bytes, signal });
 }
 
-/** Errors of the disk become ToolErrors; those of the body pass as they are. */
-async function onDisk<T>(key: string, work: Promise<T>, whenFull?: string): Promise<T> {
+interface Publication {
+  readonly key: string;
+  readonly bytes: number;
+  readonly signal: AbortSignal;
+}
+
+async function publish(path: string, target: string, { key, bytes, signal }: Publication): Promise<Receipt> {
+  if (signal.aborted) throw abortReason(signal);
+  await onDisk(key, rename(path, target));
+  await onDisk(key, syncFolder(dirname(target)));
+  return { location: key, bytes, etag: undefined };
+}
+
+async function checkSize(handle: FileHandle, path: string, bytes: number): Promise<void> {
+  const found = await handle.stat();
+  if (found.size !== bytes) throw sizeError(path, found.size, bytes);
+}
+
+/** Errors of the disk become ToolErrors; others pass as they are. */
+async function onDisk<T>(key: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw fileError(key, error, whenFull);
+    throw fileError(key, error);
   }
-}
-
-/** Each write is awaited before the next read: that is the back-pressure, and keeps the chunk valid. */
-async function writeAll(
-  handle: FileHandle,
-  { key, body, signal, onProgress }: PutRequest,
-  whenFull: string | undefined,
-): Promise<number> {
-  const gathered = new Uint8Array(GATHER_BYTES);
-  let held = 0;
-  let total = 0;
-  const write = async (bytes: Uint8Array) => {
-    // A write may be short, for example when the disk is nearly full; the next one then says why.
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await onDisk(key, handle.write(bytes, done, bytes.length - done), whenFull);
-      if (bytesWritten === 0) throw new ToolError('store', `Cannot write "${key}": the disk took no bytes.`);
-      done += bytesWritten;
-    }
-    total += bytes.length;
-    onProgress?.(bytes.length);
-  };
-  const flush = async () => {
-    const length = held;
-    held = 0;
-    if (length > 0) await write(gathered.subarray(0, length));
-  };
-  await drain(body, signal, async (chunk) => {
-    const small = chunk.length < SMALL_BYTES;
-    if (!small || held + chunk.length > GATHER_BYTES) await flush();
-    if (!small) return write(chunk);
-    gathered.set(chunk, held);
-    held += chunk.length;
-  });
-  await flush();
-  return total;
 }
 
 /** The file that is to be replaced: behind a link, not the link; never a folder or a device. */
@@ -143,8 +138,12 @@ async function targetOf(key: string): Promise<string> {
   }
 }
 
+function partOf(target: string, id: string): string {
+  return `${target}.${id}.part`;
+}
+
 async function createPart(key: string, target: string): Promise<{ path: string; handle: FileHandle }> {
-  const path = `${target}.${randomBytes(4).toString('hex')}.part`;
+  const path = partOf(target, randomBytes(4).toString('hex'));
   try {
     return { path, handle: await open(path, 'wx') };
   } catch (error) {
@@ -153,41 +152,37 @@ async function createPart(key: string, target: string): Promise<{ path: string; 
 }
 
 /** Housekeeping: what cannot be looked at or removed is left to those who can. */
-async function removeStaleParts(target: string): Promise<void> {
+async function removeStaleParts(target: string, ownId?: string): Promise<void> {
   const folder = dirname(target);
   const prefix = `${basename(target)}.`;
   const names = await readdir(folder).catch(() => []);
   for (const name of names) {
-    if (!name.startsWith(prefix) || !/^[0-9a-f]{8}\.part$/.test(name.slice(prefix.length))) continue;
+    if (!name.startsWith(prefix) || !name.endsWith('.part')) continue;
+    const id = name.slice(prefix.length, -'.part'.length);
+    if (!PART_ID.test(id) || id === ownId) continue;
     const path = join(folder, name);
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined && Date.now() - found.mtimeMs > STALE_MS) await unlink(path).catch(() => {});
   }
 }
 
-/** Makes the new name itself durable. Windows has no such thing, and some network file systems neither. */
-async function syncFolder(path: string): Promise<void> {
-  let folder: FileHandle | undefined;
-  try {
-    folder = await open(path, 'r');
-    await folder.sync();
-  } catch (error) {
-    if (!['EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP', 'EBADF'].includes(codeOf(error) ?? ''))
-      throw error;
-  } finally {
-    await folder?.close().catch(() => {});
-  }
+export interface FileStreamOptions {
+  /** Where to begin; default the start. */
+  readonly offset?: number;
+  /** Bound of a chunk, and of what is held: one buffer that all chunks share. */
+  readonly chunkBytes?: number;
 }
 
 /**
- * A file as a stream of chunks of at most `chunkBytes` that share one buffer. Errors when the file does not
- * have, to its end, the size that it had at the start.
+ * A file as a stream, from an offset to its end. Errors when the file ends before the offset, or does not have, to its
+ * end, the size that it had at the start.
  */
-export function fileStream(path: string, chunkBytes = 1024 * 1024): ByteStream {
+export function fileStream(path: string, options: FileStreamOptions = {}): ByteStream {
+  const { offset = 0, chunkBytes = 1024 * 1024 } = options;
   const buffer = new Uint8Array(chunkBytes);
   let handle: FileHandle | undefined;
   let size = 0;
-  let given = 0;
+  let position = offset;
   const close = async () => {
     const closing = handle;
     handle = undefined;
@@ -200,10 +195,11 @@ export function fileStream(path: string, chunkBytes = 1024 * 1024): ByteStream {
           if (handle === undefined) {
             handle = await open(path, 'r');
             size = (await handle.stat()).size;
+            if (size < offset) throw shortError(path, size, offset);
           }
-          const { bytesRead } = await handle.read(buffer, 0, chunkBytes, given);
-          given += bytesRead;
-          if (given > size || (bytesRead === 0 && given < size)) {
+          const { bytesRead } = await handle.read(buffer, 0, chunkBytes, position);
+          position += bytesRead;
+          if (position > size || (bytesRead === 0 && position < size)) {
             throw new ToolError(
               'integrity',
               `"${path}" changed while it was read: it had ${size} bytes at first.`,

@@ -3,15 +3,16 @@ import { drain } from './drain.ts';
 import type { Destination } from './storage.ts';
 
 export interface MemoryDestination extends Destination {
-  readonly objects: ReadonlyMap<string, Uint8Array>;
+  /** By key. */
+  readonly contents: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Keeps what it is given: for tests, and the shortest example of a Destination. Unbounded by nature. */
 export function memoryDestination(): MemoryDestination {
-  const objects = new Map<string, Uint8Array>();
+  const contents = new Map<string, Uint8Array>();
   const locate = (key: string) => `memory:${key}`;
   return {
-    objects,
+    contents,
     locate,
     check: async (_key, signal) => {
       if (signal.aborted) throw abortReason(signal);
@@ -24,7 +25,7 @@ export function memoryDestination(): MemoryDestination {
         onProgress?.(chunk.length);
       });
       const bytes = Buffer.concat(chunks);
-      objects.set(key, bytes);
+      contents.set(key, bytes);
       return { location: locate(key), bytes: bytes.length, etag: undefined };
     },
   };

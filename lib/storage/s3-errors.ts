@@ -62,7 +62,7 @@ export function s3Error(thrown: unknown, words: StoreWords): ToolError {
   const { code, text } = explain(thrown, failure, words);
   return new ToolError(code, `${words.failed}: ${text}`, {
     cause: thrown,
-    remedy: remedyOf(failure),
+    remedy: isClockCorrected(thrown, failure) ? 'again' : remedyOf(failure),
     retryAfterMs: retryAfterOf(thrown),
   });
 }
@@ -98,6 +98,15 @@ function remedyOf({ status, code }: Failure): Remedy {
   return status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505)
     ? 'again'
     : 'none';
+}
+
+/**
+ * A clock that was set while the run goes on: the SDK has taken the store's time from this answer and signs with it from
+ * now on. HeadObject answers have no code.
+ */
+function isClockCorrected(thrown: unknown, { status, code }: Failure): boolean {
+  const isSkewed = code === 'RequestTimeTooSkewed' || (status === 403 && code === undefined);
+  return isSkewed && (thrown as Thrown).$metadata?.clockSkewCorrected === true;
 }
 
 function isTlsCode(code: string): boolean {
@@ -206,7 +215,7 @@ interface Thrown {
   readonly code?: unknown;
   readonly Code?: unknown;
   readonly $fault?: unknown;
-  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly $metadata?: { readonly clockSkewCorrected?: unknown; readonly httpStatusCode?: number };
   readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
 }
 

@@ -146,5 +146,13 @@ export function tooManyParts(location: string, { partBytes, maxParts }: PartPlan
     `Cannot write ${location}: more came than the ${held} GiB that ${maxParts} parts of ` +
       `${Math.round(partBytes / MIB)} MiB hold; the estimate made before the export was too small. ` +
       'Nothing was published.',
+    { cause: new Outgrown() },
   );
+}
+
+class Outgrown extends Error {}
+
+/** That error: it comes again however often the same upload is gone on with. */
+export function isOutgrown(error: ToolError): boolean {
+  return error.cause instanceof Outgrown;
 }

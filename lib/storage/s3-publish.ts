@@ -2,17 +2,13 @@ import { messageOf, ToolError } from '../errors.ts';
 import { type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
 import type { Condition, S3Calls, StoredObject } from './s3-calls.ts';
 import { failureOf, isConflict, refusesHeader } from './s3-errors.ts';
+import { cleanUp, type S3Patience } from './s3-patience.ts';
 import type { Limits } from './s3-sdk.ts';
-
-/** What was sent, and so what has to be found under the key. */
-export interface Expected {
-  readonly bytes: number;
-  /** The entity tag that S3 computes from these bytes; undefined where the store's tags are of another kind. */
-  readonly etag: string | undefined;
-}
+import type { UploadCalls } from './s3-upload-calls.ts';
+import type { ExpectedObject } from './storage.ts';
 
 export interface Publication {
-  readonly calls: S3Calls;
+  readonly calls: S3Calls & UploadCalls;
   readonly key: string;
   readonly location: string;
   readonly policy: RetryPolicy;
@@ -21,18 +17,7 @@ export interface Publication {
   readonly limits: Limits;
   /** For requests after which the store has something it had not: they outlive the signal for a while. */
   readonly decisive: Limits;
-  readonly completeMs: number;
-  readonly cleanupMs: number;
-}
-
-/**
- * For what has to be done after a failure: a time in all, and a third of it for each request, so that one that
- * is lost on the way is sent again. Someone who pressed Ctrl+C waits half as long.
- */
-export function cleanupLimits(to: Publication): Limits {
-  // Not under the run's signal, which may be the very reason of the failure.
-  const ms = to.limits.signal.aborted ? to.cleanupMs / 2 : to.cleanupMs;
-  return { signal: AbortSignal.timeout(ms), timeoutMs: ms / 3 };
+  readonly patience: S3Patience;
 }
 
 /** How often a HeadObject right after the write may answer "nothing there" (stores that settle late). */
@@ -77,21 +62,30 @@ export async function publishOn(
   }
 }
 
-/** Whether the key holds exactly what was sent, though the answer to the publication said otherwise. */
-export async function isPublished(expected: Expected, to: Publication): Promise<boolean> {
-  const limits = cleanupLimits(to);
+/**
+ * Whether the key holds exactly what was sent, though the answer to the publication said otherwise; one of
+ * `steps` of what is done after that failure. Never rejects.
+ */
+export async function isPublished(
+  expected: ExpectedObject,
+  to: Publication,
+  steps: number,
+): Promise<boolean> {
+  // Without a tag that tells something about the bytes, nothing is proven.
+  if (expected.etag === undefined) return false;
   try {
-    const found = await retry(() => to.calls.head(to.key, limits), limits.signal, SETTLING);
-    // Without a tag that tells something about the bytes, nothing is proven.
-    return (
-      found !== undefined &&
-      expected.etag !== undefined &&
-      found.bytes === expected.bytes &&
-      found.etag === expected.etag
+    const found = await cleanUp(to.patience, to.limits.signal, steps, (limits) =>
+      retry(() => to.calls.head(to.key, limits), limits.signal, SETTLING),
     );
+    return found !== undefined && isExpected(found, expected);
   } catch {
     return false;
   }
+}
+
+/** Size and entity tag are those; an entity tag that nobody could foretell proves nothing. */
+export function isExpected(found: StoredObject, expected: ExpectedObject): boolean {
+  return expected.etag !== undefined && found.bytes === expected.bytes && found.etag === expected.etag;
 }
 
 /** The error for a publication that was refused because the object changed since `conditionNow`. */
@@ -110,10 +104,10 @@ export function conflictOr(error: unknown, condition: Condition, to: Publication
  * Compares what the store holds with what was sent. `answered` is the entity tag of the publication's answer,
  * '' when it had none. Resolves to the entity tag; rejects with code 'integrity' and both figures.
  */
-export async function verify(answered: string, expected: Expected, to: Publication): Promise<string> {
+export async function verify(answered: string, expected: ExpectedObject, to: Publication): Promise<string> {
   let found: StoredObject;
   try {
-    found = await retry(() => mustHead(to), to.limits.signal, SETTLING);
+    found = await settledHead(to);
   } catch (error) {
     if (answered !== '' && answered === expected.etag) return answered;
     throw new ToolError(
@@ -131,18 +125,24 @@ export async function verify(answered: string, expected: Expected, to: Publicati
   );
 }
 
-async function mustHead(to: Publication): Promise<StoredObject> {
-  const found = await to.calls.head(to.key, to.limits);
-  if (found !== undefined) return found;
-  throw new ToolError('store', `${to.location} is not there.`, { remedy: 'again' });
+/** What was just written, some time allowed for stores that settle late. */
+export function settledHead(to: Publication): Promise<StoredObject> {
+  const attempt = async () => {
+    const found = await to.calls.head(to.key, to.limits);
+    if (found !== undefined) return found;
+    throw new ToolError('store', `${to.location} is not there.`, { remedy: 'again' });
+  };
+  return retry(attempt, to.limits.signal, SETTLING);
 }
 
-/** An entity tag that tells something about the bytes: other stores give versions or checksums of their own. */
+/**
+ * An entity tag that tells something about the bytes: other stores give versions or checksums of their own.
+ */
 export function looksLikeMd5(etag: string): boolean {
   return /^[0-9a-f]{32}$/.test(etag);
 }
 
-function isComparable(found: StoredObject, expected: Expected): boolean {
+function isComparable(found: StoredObject, expected: ExpectedObject): boolean {
   if (!found.plainTag || expected.etag === undefined) return false;
   const [md5 = '', parts] = found.etag.split('-');
   // A store that kept its own way of cutting (or none) tells nothing about these bytes.

@@ -28,8 +28,24 @@ export interface Limits {
   readonly graceMs?: number;
 }
 
+/** What all calls to the bucket share. */
+export interface S3Session {
+  readonly client: S3Client;
+  readonly bucket: string;
+  /** One attempt; `failed` begins the error: `Cannot write s3://bucket/key`. */
+  send<T>(failed: string, limits: Limits, run: (abortSignal: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+export function s3Session(address: S3Address, words: Omit<StoreWords, 'failed'>): S3Session {
+  return {
+    client: makeClient(address),
+    bucket: address.bucket,
+    send: (failed, limits, run) => attempt(run, limits, { ...words, failed }),
+  };
+}
+
 /** The SDK's client, with everything switched off that would come between us and one plain request. */
-export function makeClient(address: S3Address): S3Client {
+function makeClient(address: S3Address): S3Client {
   const { accessKeyId, secretAccessKey } = address;
   const client = new S3Client({
     ...(address.endpoint === undefined ? {} : { endpoint: address.endpoint }),
@@ -70,7 +86,7 @@ export function makeClient(address: S3Address): S3Client {
 }
 
 /** Runs one request within its limits; every rejection is a ToolError. */
-export async function attempt<T>(
+async function attempt<T>(
   run: (abortSignal: AbortSignal) => Promise<T>,
   limits: Limits,
   words: StoreWords,
@@ -89,8 +105,15 @@ export async function attempt<T>(
     else graceTimer = setTimeout(() => cut.abort(), graceMs);
   };
   signal.addEventListener('abort', onAbort, { once: true });
+  const ended = Promise.withResolvers<never>();
+  cut.signal.addEventListener('abort', () => ended.reject(cut.signal.reason), { once: true });
+  const running = run(cut.signal);
+  // Whichever of the two comes second has no other listener.
+  ended.promise.catch(() => {});
+  running.catch(() => {});
   try {
-    return await run(cut.signal);
+    // A request ends at once when it is cut; what the SDK does before it (looking for credentials) does not.
+    return await Promise.race([running, ended.promise]);
   } catch (error) {
     if (timedOut) {
       const text = `${words.failed}: the store did not answer within ${Math.round(timeoutMs / 1000)} s.`;

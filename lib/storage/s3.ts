@@ -1,21 +1,18 @@
 import { abortReason, ToolError } from '../errors.ts';
 import { BRISK, PATIENT, type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
-import { type Condition, s3Calls } from './s3-calls.ts';
-import { base64Of, hexOf, md5Of } from './s3-checksums.ts';
+import { putBeside } from './s3-beside.ts';
+import { s3Calls } from './s3-calls.ts';
+import { COPY_LIMITS, type CopyLimits } from './s3-copy.ts';
 import type { StoreWords } from './s3-errors.ts';
-import { putParts, removeUpload } from './s3-multipart.ts';
-import { partPool, planParts } from './s3-parts.ts';
-import {
-  conditionNow,
-  conflictOr,
-  type Expected,
-  isPublished,
-  type Publication,
-  publishOn,
-  verify,
-} from './s3-publish.ts';
-import type { S3Address } from './s3-sdk.ts';
-import { partSource } from './s3-source.ts';
+import { objectCalls } from './s3-object-calls.ts';
+import { READ_BYTES, s3Objects } from './s3-objects.ts';
+import { PATIENCE, type S3Patience } from './s3-patience.ts';
+import type { Publication } from './s3-publish.ts';
+import { putObject } from './s3-put.ts';
+import { removeUpload, withLeftover } from './s3-remove.ts';
+import { type S3Address, s3Session } from './s3-sdk.ts';
+import { uploadCalls } from './s3-upload-calls.ts';
+import { s3Uploads } from './s3-uploads.ts';
 import type { Destination, PutRequest, Receipt } from './storage.ts';
 
 export interface S3Settings extends S3Address {
@@ -27,33 +24,17 @@ export interface S3Settings extends S3Address {
   readonly maxParts?: number | undefined;
   /** Publish only if nobody else wrote the key since `put` began, where the store can. Default true. */
   readonly ifUnchanged?: boolean | undefined;
-  /** For every request of `put`. Default PATIENT. */
+  /** For every request. Default PATIENT, and BRISK for the first contact, `check`. */
   readonly retryPolicy?: RetryPolicy | undefined;
   /** Called before each pause of a retry. */
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
   readonly patience?: Partial<S3Patience> | undefined;
+  /** Bytes of one request of `objects.open`. Default 8 MiB. */
+  readonly readBytes?: number | undefined;
+  /** Most objects that a page of `objects.list` is asked for. Default the store's own, 1,000. */
+  readonly pageKeys?: number | undefined;
+  readonly copyLimits?: Partial<CopyLimits> | undefined;
 }
-
-export interface S3Patience {
-  /** A request without a body; a body may take as long, or longer by `slowestBytesPerSecond`. Milliseconds. */
-  readonly requestMs: number;
-  /** A slower connection counts as stalled. All parts in flight share the line. */
-  readonly slowestBytesPerSecond: number;
-  /** Joining the parts: S3 may take minutes. Milliseconds. */
-  readonly completeMs: number;
-  /** How long a request that publishes may go on once the run is cancelled. Milliseconds. */
-  readonly graceMs: number;
-  /** How long each step of cleaning up may take; half of it once the run is cancelled. Milliseconds. */
-  readonly cleanupMs: number;
-}
-
-const DEFAULT_PATIENCE: S3Patience = {
-  requestMs: 30_000,
-  slowestBytesPerSecond: 256 * 1024,
-  completeMs: 180_000,
-  graceMs: 3_000,
-  cleanupMs: 10_000,
-};
 
 /** A first contact that takes longer will not do as a store. */
 const CHECK_MS = 10_000;
@@ -62,15 +43,18 @@ const CHECK_MS = 10_000;
  * A bucket of Cloudflare R2 or any S3 service. Keys are given to it whole, prefix included.
  *
  * `put` uploads in equal parts, or with one request what fits a part; every part is checked by the store
- * (CRC-32, or Content-MD5) and the object afterwards by size and entity tag. The request that publishes is the point of
- * no return: it is not cut when the signal aborts, but given `graceMs`, and if the object is then there, `put`
- * resolves although the run was cancelled.
+ * (CRC-32, or Content-MD5) and the object afterwards by size and entity tag. The request that publishes is
+ * the point of no return: it is not cut when the signal aborts, but given `graceMs`, and if the object is
+ * then there, `put` resolves although the run was cancelled.
  */
 export function s3Destination(settings: S3Settings): Destination {
-  const patience = { ...DEFAULT_PATIENCE, ...settings.patience };
+  const patience = { ...PATIENCE, ...settings.patience };
   const endpoint = checkedEndpoint(settings);
   const locate = (key: string) => `s3://${settings.bucket}/${key}`;
-  const calls = s3Calls(settings, (key) => wordsFor(locate(key), settings, endpoint));
+  const session = s3Session(settings, wordsFor(settings, endpoint));
+  const writing = (key: string) => `Cannot write ${locate(key)}`;
+  const calls = { ...s3Calls(session, writing), ...uploadCalls(session, writing) };
+  const { head } = s3Calls(session, (key) => `Cannot read ${locate(key)}`);
 
   /**
    * Begins a multipart upload and aborts it: asks for exactly the rights that `put` needs, gets an error text
@@ -85,8 +69,8 @@ export function s3Destination(settings: S3Settings): Destination {
       settings.retryPolicy ?? BRISK,
     );
     const left = await removeUpload(publicationOf(key, signal), uploadId);
+    if (signal.aborted) throw withLeftover(abortReason(signal), left);
     if (left !== undefined) throw new ToolError('store', `Cannot write ${locate(key)} and clean up. ${left}`);
-    if (signal.aborted) throw abortReason(signal);
   }
 
   function publicationOf(key: string, signal: AbortSignal): Publication {
@@ -99,92 +83,40 @@ export function s3Destination(settings: S3Settings): Destination {
       onRetry: settings.onRetry ?? (() => {}),
       limits,
       decisive: { ...limits, graceMs: patience.graceMs },
-      completeMs: patience.completeMs,
-      cleanupMs: patience.cleanupMs,
+      patience,
     };
   }
 
   async function put(request: PutRequest): Promise<Receipt> {
-    const { key, signal } = request;
-    const stop = new AbortController();
-    const onAbort = () => stop.abort(abortReason(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    const source = partSource(request.body, stop.signal);
+    const { key, signal, beside } = request;
     const to = publicationOf(key, signal);
-    try {
-      const condition = settings.ifUnchanged === false ? NO_CONDITION : await conditionNow(to);
-      const plan = planParts(request.estimatedBytes, settings);
-      const pool = partPool(plan.partBytes, plan.inFlight + 1, stop.signal);
-      const first = await pool.take();
-      const filled = await source.fill(first);
-      const onProgress = request.onProgress ?? (() => {});
-      const stored = (await source.ended())
-        ? await putWhole(first.subarray(0, filled), condition, to, timeoutFor(filled), onProgress)
-        : await putParts({
-            to,
-            condition,
-            source,
-            plan,
-            pool,
-            first,
-            stop,
-            partTimeoutMs: timeoutFor(plan.partBytes * plan.inFlight),
-            onProgress,
-          });
-      return { location: locate(key), bytes: stored.bytes, etag: stored.etag };
-    } catch (error) {
-      await source.cancel(error);
-      throw error;
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-      stop.abort();
-    }
+    const ifUnchanged = settings.ifUnchanged ?? true;
+    const { bytes, etag } =
+      beside === undefined
+        ? await putObject(request, to, { ...settings, ifUnchanged })
+        : await putBeside({ request, beside, to, head, besideLocation: locate(beside.key), ifUnchanged });
+    return { location: locate(key), bytes, etag };
   }
 
-  function timeoutFor(bytes: number): number {
-    return Math.max(patience.requestMs, (bytes / patience.slowestBytesPerSecond) * 1000);
-  }
-
-  return { locate, check, put };
-}
-
-const NO_CONDITION: Condition = { kind: 'none' };
-
-/** One request for a body that fits one part. */
-async function putWhole(
-  body: Uint8Array,
-  condition: Condition,
-  to: Publication,
-  timeoutMs: number,
-  onProgress: (bytes: number) => void,
-): Promise<Expected> {
-  const md5 = md5Of(body);
-  const expected: Expected = { bytes: body.length, etag: hexOf(md5) };
-  const header = base64Of(md5);
-  const limits = { ...to.decisive, timeoutMs };
-  try {
-    const answered = await publishOn(
-      condition,
-      (under) => to.calls.putWhole(to.key, body, header, under, limits),
-      to,
-    );
-    const etag = await verify(answered, expected, to);
-    onProgress(body.length);
-    return { bytes: body.length, etag };
-  } catch (error) {
-    // A lost answer looks like a failure, or like another writer when the request was sent again.
-    if (!(error instanceof ToolError && error.code === 'integrity') && (await isPublished(expected, to))) {
-      onProgress(body.length);
-      return expected;
-    }
-    throw conflictOr(error, condition, to);
-  }
-}
-
-function wordsFor(location: string, settings: S3Settings, endpoint: string | undefined): StoreWords {
   return {
-    failed: `Cannot write ${location}`,
+    locate,
+    check,
+    put,
+    uploads: s3Uploads(publicationOf),
+    objects: s3Objects({
+      session,
+      calls: objectCalls(session, locate),
+      head,
+      publicationOf,
+      readBytes: settings.readBytes ?? READ_BYTES,
+      pageKeys: settings.pageKeys,
+      copyLimits: { ...COPY_LIMITS, ...settings.copyLimits },
+    }),
+  };
+}
+
+function wordsFor(settings: S3Settings, endpoint: string | undefined): Omit<StoreWords, 'failed'> {
+  return {
     bucket: settings.bucket,
     endpoint,
     region: settings.region,

@@ -17,8 +17,14 @@ export interface Format<Unit extends EncodedUnit = EncodedUnit> {
    * with a ToolError 'format' that names the first id that the schema cannot hold.
    */
   encode(batch: PointBatch): Promise<Unit>;
-  /** Lays units, in order, into the bytes of one file. Chunks follow the rules of storage.ts's ByteStream. */
-  assemble(units: AsyncIterable<Unit>): AsyncGenerator<Uint8Array<ArrayBuffer>, FileSummary>;
+  /**
+   * Lays units, in order, into the bytes of one file, or, from a safe point of an earlier run on, into the rest of
+   * its bytes. Chunks follow the rules of storage.ts's ByteStream.
+   */
+  assemble(
+    units: AsyncIterable<Unit>,
+    options?: AssembleOptions,
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>, FileSummary>;
   /** Most rows of units that were taken and are not in the file's bytes yet, where points take so many bytes. */
   rowsHeld(pointBytes: number): number;
   /** For people, e.g. `parquet-med, row groups of 10,000, zstd`. */
@@ -26,6 +32,29 @@ export interface Format<Unit extends EncodedUnit = EncodedUnit> {
   /** About how large a file of so many points is, which take `pointBytes` bytes each in memory. */
   estimateBytes(points: number, pointBytes: number): number;
 }
+
+export interface AssembleOptions {
+  /** Where the file was whole so far; undefined = from its start. */
+  readonly from?: Assembled | undefined;
+  /** Called when every chunk so far was taken, at places where the file may be cut and gone on with. */
+  readonly onSafe?: ((point: SafePoint) => void) | undefined;
+}
+
+/** A place between two units in a file's bytes. */
+export interface SafePoint {
+  /** Units whose rows lie before it, since the start of the file. */
+  readonly units: number;
+  readonly rows: number;
+  /** Offset in the file. */
+  readonly bytes: number;
+  /** All counts of the file so far: JSON of some hundred bytes that only the format looks into. */
+  readonly counts: unknown;
+  /** What the format has to remember of the units since the last safe point, beside the counts; may be empty. */
+  readonly memory: Uint8Array<ArrayBuffer>;
+}
+
+/** A safe point as another process finds it: with `memory` of all safe points up to it, one after the other. */
+export type Assembled = SafePoint;
 
 /** The bytes of one work unit, column by column. */
 export interface EncodedUnit {
@@ -43,11 +72,14 @@ export interface PointSample {
 /** What a finished file holds. */
 export interface FileSummary {
   readonly rows: number;
+  /** 0 in a file that has none. */
   readonly rowGroups: number;
   /** Rows without the vector, by vector column of the file. */
   readonly emptyVectors: Readonly<Record<string, number>>;
   /** Of schemas whose rows have keys that are not the points' own by definition; else undefined. */
   readonly keys: KeySummary | undefined;
+  /** Bytes of the longest row's text, where rows are texts. */
+  readonly longestRow?: number | undefined;
   /** What readers should know, a sentence each: what the schema left out, which values it changed. */
   readonly notes: readonly string[];
 }

@@ -1,7 +1,7 @@
 import { freeNow } from '../free-now.ts';
 import type { ColumnSpec } from './parquet-columns.ts';
 import { FooterWriter, type PageLocation } from './parquet-footer.ts';
-import type { EncodedPage, ParquetUnit } from './parquet-page.ts';
+import { type EncodedPage, encodedBytes, type ParquetUnit } from './parquet-page.ts';
 import { type Leaf, leavesOf } from './parquet-schema.ts';
 import { type ColumnStatistics, joinStatistics } from './parquet-statistics.ts';
 
@@ -25,7 +25,7 @@ export function mostWaitingRows(rowGroupRows: number, rowBytes: number): number 
   return Math.min(rowGroupRows, Math.ceil(ROW_GROUP_BYTES / rowBytes));
 }
 
-export interface AssembleOptions {
+export interface AssembleOptions<Unit extends ParquetUnit = ParquetUnit> {
   readonly columns: readonly ColumnSpec[];
   readonly codec: number;
   readonly rowGroupRows: number;
@@ -33,6 +33,21 @@ export interface AssembleOptions {
   readonly keyValues: readonly { readonly key: string; readonly value: string }[];
   /** Called with a pooled page buffer once the page was taken. */
   readonly release: (buffer: Uint8Array<ArrayBuffer>) => void;
+  /** Row groups that lie in the file already; the bytes that are made go on behind them. */
+  readonly from?: LaidGroups | undefined;
+  /** Called with a unit and its bytes when it becomes part of a row group. */
+  readonly onTake?: ((unit: Unit, bytes: number) => void) | undefined;
+  /** Called when all bytes of a row group, and of those before it, were taken. */
+  readonly onGroup?: ((groups: LaidGroups) => void) | undefined;
+}
+
+/** The row groups at the start of a file. */
+export interface LaidGroups extends Laid {
+  readonly units: number;
+  /** Where the last of them ends in the file. */
+  readonly bytes: number;
+  /** What the footer will say of them; in `onGroup` only of those since its last call. */
+  readonly structs: Uint8Array<ArrayBuffer>;
 }
 
 /** What was laid into a file. */
@@ -45,18 +60,27 @@ export interface Laid {
  * Lays units into one Parquet file. A chunk is taken when the next one is asked for; its buffer is then used
  * again. Where row groups end depends on the rows' contents alone.
  */
-export async function* assembleParquet(
-  units: AsyncIterable<ParquetUnit>,
-  options: AssembleOptions,
+export async function* assembleParquet<Unit extends ParquetUnit>(
+  units: AsyncIterable<Unit>,
+  options: AssembleOptions<Unit>,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, Laid> {
+  const { from } = options;
   const leaves = options.columns.flatMap(leavesOf);
   const footer = new FooterWriter(options.codec);
-  let offset = MAGIC.length;
+  let offset = from?.bytes ?? 0;
+  let taken = from?.units ?? 0;
+  let told = from?.structs.length ?? 0;
   let group = new RowGroup(leaves);
-  yield MAGIC;
+  if (from === undefined) {
+    offset += MAGIC.length;
+    yield MAGIC;
+  } else footer.restore(from.structs, from.rowGroups, from.rows);
   for await (const unit of units) {
-    if (group.isFullFor(unit, options.rowGroupRows)) yield* closeGroup();
-    group.take(unit);
+    const bytes = bytesOf(unit);
+    if (group.isFullFor(unit, bytes, options.rowGroupRows)) yield* closeGroup();
+    group.take(unit, bytes);
+    taken++;
+    options.onTake?.(unit, encodedBytes(unit));
   }
   if (group.rows > 0) yield* closeGroup();
   yield footer.finish(options.columns, options.createdBy, options.keyValues);
@@ -79,6 +103,11 @@ export async function* assembleParquet(
     offset += indexes.length;
     if (indexes.length > 0) yield indexes;
     group = new RowGroup(leaves);
+    if (options.onGroup === undefined) return;
+    const { rowCount: rows, rowGroupCount: rowGroups } = footer;
+    const structs = footer.structs(told);
+    told += structs.length;
+    options.onGroup({ units: taken, rows, rowGroups, bytes: offset, structs });
   }
 }
 
@@ -111,14 +140,15 @@ class RowGroup {
     this.waiting = leaves.map(() => []);
   }
 
-  isFullFor(unit: ParquetUnit, rowGroupRows: number): boolean {
+  isFullFor(unit: ParquetUnit, bytes: number, rowGroupRows: number): boolean {
     if (this.rows === 0) return false;
-    return this.rows + unit.rowCount > rowGroupRows || this.#bytes + bytesOf(unit) > ROW_GROUP_BYTES;
+    return this.rows + unit.rowCount > rowGroupRows || this.#bytes + bytes > ROW_GROUP_BYTES;
   }
 
-  take(unit: ParquetUnit): void {
+  /** A unit that takes so many bytes while it waits. */
+  take(unit: ParquetUnit, bytes: number): void {
     this.rows += unit.rowCount;
-    this.#bytes += bytesOf(unit);
+    this.#bytes += bytes;
     for (const [leaf, { pages, statistics }] of unit.columns.entries()) {
       const chunk = this.chunks[leaf] as GrowingChunk;
       if (statistics !== undefined) {
@@ -139,6 +169,7 @@ class RowGroup {
   }
 }
 
+/** Bytes that it counts for in its row group. */
 function bytesOf({ columns }: ParquetUnit): number {
   let sum = 0;
   for (const { pages } of columns) {

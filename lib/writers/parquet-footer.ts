@@ -56,6 +56,18 @@ export class FooterWriter {
     return this.#rows;
   }
 
+  /** The structs of all row groups from the one at byte `start` of them on: what `restore` wants. */
+  structs(start: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#rowGroups.getBytes().subarray(start));
+  }
+
+  /** Goes on behind `count` row groups of `rows` rows that another writer was given. */
+  restore(structs: Uint8Array, count: number, rows: number): void {
+    this.#rowGroups.appendBytes(structs);
+    this.#count = count;
+    this.#rows = rows;
+  }
+
   /**
    * Takes a row group whose last page ends at file offset `end`, and returns the bytes of its offset indexes
    * (parquet-format, PageIndex.md), which the caller writes at that offset.

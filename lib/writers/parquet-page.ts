@@ -31,6 +31,15 @@ export interface ParquetUnit extends EncodedUnit {
   readonly columns: readonly ColumnPages[];
 }
 
+/** Bytes that a unit takes in the file. */
+export function encodedBytes({ columns }: ParquetUnit): number {
+  let sum = 0;
+  for (const { pages } of columns) {
+    for (const { header, body } of pages) sum += header.length + body.length;
+  }
+  return sum;
+}
+
 /** All pages of one leaf column of a unit. */
 export interface ColumnPages {
   readonly pages: readonly EncodedPage[];

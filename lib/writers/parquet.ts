@@ -1,20 +1,18 @@
 import type { PointBatch } from '../batch.ts';
 import type { CollectionShape } from '../model.ts';
-import type { VectorColumn } from '../vector-columns.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { CODEC_IDS, type Compression } from './compress.ts';
 import { fileMetadata } from './file-metadata.ts';
-import { FileTally, type TalliedUnit } from './file-tally.ts';
+import { FileTally, type Tallied, tallyOf } from './file-tally.ts';
 import type { Format, PointSample } from './format.ts';
-import { keyHashes } from './key-hashes.ts';
 import { assembleParquet, mostWaitingRows } from './parquet-assemble.ts';
-import { type ColumnSpec, encodeText, encodeVector } from './parquet-columns.ts';
-import type { ColumnPages, PageOptions, VectorEncoding } from './parquet-page.ts';
-import type { Cells, Schema, SchemaColumn, SchemaName } from './schema.ts';
-import { keyedSchema } from './schema-keyed.ts';
-import { milvusSchema } from './schema-milvus.ts';
-import { pineconeSchema } from './schema-pinecone.ts';
-import { pointsSchema } from './schema-points.ts';
+import { columnSpec, encodeCells } from './parquet-cells.ts';
+import type { ColumnSpec } from './parquet-columns.ts';
+import { estimateParquetBytes } from './parquet-estimate.ts';
+import type { PageOptions, ParquetUnit, VectorEncoding } from './parquet-page.ts';
+import { restoreSafePoint, safePointOf } from './parquet-safe-point.ts';
+import type { Cells, Schema, SchemaName } from './schema.ts';
+import { schemaOf } from './schema-of.ts';
 import { unitRows } from './unit-rows.ts';
 
 export type ParquetStrategy = 'parquet-small' | 'parquet-med' | 'parquet-large';
@@ -26,9 +24,8 @@ export type ParquetStrategy = 'parquet-small' | 'parquet-med' | 'parquet-large';
 const POOLED_PAGES = 64;
 const POOLED_PAGE_BYTES = 2 * 1024 * 1024;
 
-/** For estimates, which rather err on the large side: compression is left out. */
-const KEY_BYTES = 40;
-const FILE_OVERHEAD_BYTES = 4096;
+/** Pages of a unit, and what was counted while they were made. */
+export type TalliedUnit = ParquetUnit & Tallied;
 
 export interface ParquetOptions {
   readonly strategy: ParquetStrategy;
@@ -60,40 +57,26 @@ export function parquetFormat(shape: CollectionShape, options: ParquetOptions): 
   return {
     layout: { rows: rows.most, vectors: shape.vectors, fields: schema.fields },
     description: describe(shape, options),
-    estimateBytes: (points, pointBytes) => Math.ceil(FILE_OVERHEAD_BYTES + points * (pointBytes + KEY_BYTES)),
+    estimateBytes: estimateParquetBytes,
     unitRows: rows.of,
     rowsHeld: (pointBytes) => mostWaitingRows(options.rowGroupRows, pointBytes),
     encode: (batch) => encodeUnit(batch, schema, columns, page),
-    async *assemble(units) {
-      const tally = new FileTally(schema);
-      const laid = yield* assembleParquet(tally.counting(units), {
+    async *assemble(units, { from, onSafe } = {}) {
+      const tally = new FileTally(schema, onSafe !== undefined);
+      const laid = yield* assembleParquet(units, {
         columns,
         codec: CODEC_IDS[options.compression],
         rowGroupRows: options.rowGroupRows,
         createdBy: options.createdBy,
         keyValues: fileMetadata(shape, schema, options),
         release: (buffer) => pool.release(buffer),
+        from: from && restoreSafePoint(from, tally),
+        onTake: (unit, bytes) => tally.take(unit, bytes),
+        onGroup: onSafe && ((groups) => onSafe(safePointOf(groups, tally))),
       });
       return { ...laid, ...tally.summary() };
     },
   };
-}
-
-function schemaOf(shape: CollectionShape, options: ParquetOptions): Schema {
-  switch (options.schema) {
-    case 'keyed':
-      return keyedSchema(shape, options);
-    case 'points':
-      return pointsSchema(shape);
-    case 'pinecone':
-      return pineconeSchema(shape, options.metadataField);
-    case 'milvus':
-      return milvusSchema(shape);
-  }
-}
-
-function columnSpec(column: SchemaColumn, encoding: VectorEncoding): ColumnSpec {
-  return column.kind === 'text' ? column : { kind: column.spec.kind, name: column.name, encoding };
 }
 
 async function encodeUnit(
@@ -103,36 +86,11 @@ async function encodeUnit(
   page: PageOptions,
 ): Promise<TalliedUnit> {
   const { rowCount } = batch;
-  const { columns: cells, keys, tally } = schema.fill(batch);
+  const filled = schema.fill(batch);
   const pages = await Promise.all(
-    columns.map((column, index) => encodeColumn(column, cells[index] as Cells, rowCount, page)),
+    columns.map((column, index) => encodeCells(column, filled.columns[index] as Cells, rowCount, page)),
   );
-  const vectors = cells.flatMap((column) => (column.kind === 'text' ? [] : [column]));
-  return {
-    rowCount,
-    columns: pages.flat(),
-    emptyVectors: vectors.map((column) => emptyRows(column, rowCount)),
-    keys: keys && { hashes: keyHashes(keys.texts, rowCount), fromPayload: keys.fromPayload },
-    tally,
-  };
-}
-
-async function encodeColumn(
-  column: ColumnSpec,
-  cells: Cells,
-  rows: number,
-  page: PageOptions,
-): Promise<readonly ColumnPages[]> {
-  if (cells.kind !== 'text') {
-    return encodeVector(cells, rows, column.kind === 'text' ? 'plain' : column.encoding, page);
-  }
-  return [await encodeText(cells, rows, column.kind === 'text' && column.bounds, page)];
-}
-
-function emptyRows({ present }: VectorColumn, rows: number): number {
-  let empty = 0;
-  for (let row = 0; row < rows; row++) if (present[row] === 0) empty++;
-  return empty;
+  return { rowCount, columns: pages.flat(), ...tallyOf(filled, rowCount) };
 }
 
 /** For people, e.g. `parquet-med, schema points, row groups of 10,000, zstd, plain vectors`. */

@@ -13,8 +13,10 @@ export interface Run {
   /** User and system time of the process. */
   readonly cpuSeconds: number;
   readonly peakBytes: number;
-  /** Of a run with --json: seconds until the last byte was taken, and from then until the file was published. */
-  readonly phases: { readonly exportSeconds: number; readonly uploadSeconds: number } | undefined;
+  /** Of a run with --json: seconds until the last byte was taken, until the Parquet file was whole, until it was published. */
+  readonly phases:
+    | { readonly exportSeconds: number; readonly convertSeconds: number; readonly uploadSeconds: number }
+    | undefined;
 }
 
 /** Runs a contestant to its end; one that fails ends the bench with what it said. */

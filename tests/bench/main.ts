@@ -2,7 +2,7 @@
  * Measures the main job side by side with clients that do less, each as a whole process against the Qdrant
  * double in a process of its own. It judges nothing: it prints each figure beside the wanted one.
  *
- *   bun run bench [--points 200000] [--rounds 3] [--only grpc|named|rest|memory|stream|start]
+ *   bun run bench [--points 200000] [--rounds 3] [--only grpc|named|rest|default|memory|stream|start]
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -65,8 +65,12 @@ const client = (name: string, url: string, points = POINTS) => [
 
 const executable = join(ROOT, 'dist/exporter-r2');
 
+/** The program, by a Parquet strategy: what the figures that are wanted were set for. */
+const exporter: typeof byDefault = (name, url, ...args) =>
+  byDefault(name, url, ...args, '--strategy', 'parquet-med');
+
 /** The program itself: the executable where it was built, else its source. */
-function exporter(name: string, url: string, ...args: readonly string[]): Contestant {
+function byDefault(name: string, url: string, ...args: readonly string[]): Contestant {
   const program = existsSync(executable)
     ? [executable]
     : [process.execPath, join(ROOT, 'bin/exporter-r2.ts')];
@@ -183,20 +187,65 @@ async function benchRest(): Promise<void> {
   }
 }
 
-async function benchMemory(): Promise<void> {
-  console.log('\nPeak memory by the size of the collection, parquet-med at the default settings');
-  const peaks: number[] = [];
-  for (const points of [50_000, 500_000]) {
-    const double = await startDouble(points);
-    const name = `${points} points`;
-    const runs = await rounds([exporter(name, double.grpc, '--output', output)], ROUNDS);
-    await double.stop();
-    printTable(runs, points);
-    peaks.push(median((runs.get(name) ?? []).map(({ peakBytes }) => peakBytes / 1e6)));
+/** Converters of the default strategy: without a PATH there is no DuckDB. */
+const CONVERTERS = [
+  { name: 'ndjson-gz, DuckDB', path: process.env.PATH ?? '' },
+  { name: 'ndjson-gz, built-in', path: '/nowhere' },
+].filter(({ path }) => path === '/nowhere' || Bun.which('duckdb') !== null);
+
+const converted = (path: string, contestant: Contestant): Contestant => ({
+  ...contestant,
+  env: { ...contestant.env, PATH: path },
+});
+
+async function benchDefault(): Promise<void> {
+  const points = Math.min(POINTS, 100_000);
+  console.log(`\nThe default strategy, ${points} points over gRPC, ${ROUNDS} rounds`);
+  const double = await startDouble(points);
+  const runs = await rounds(
+    [
+      exporter('parquet-med', double.grpc, '--output', output),
+      ...CONVERTERS.map(({ name, path }) =>
+        converted(path, byDefault(name, double.grpc, '--output', output, '--json')),
+      ),
+    ],
+    ROUNDS,
+  );
+  await double.stop();
+  printTable(runs, points);
+  for (const { name } of CONVERTERS) {
+    const phase = (of: 'exportSeconds' | 'convertSeconds') =>
+      median((runs.get(name) ?? []).map(({ phases }) => phases?.[of] ?? Number.NaN)).toFixed(2);
+    console.log(`  ${name}: export ${phase('exportSeconds')} s, convert ${phase('convertSeconds')} s`);
   }
-  const [small = Number.NaN, large = Number.NaN] = peaks;
-  wanted('peak MB', Math.max(small, large), 'below 300');
-  wanted('large over small', large / small, '0.90 to 1.10');
+}
+
+async function benchMemory(): Promise<void> {
+  for (const [title, contestant, sizes] of [
+    ['parquet-med', exporter, [50_000, 500_000]],
+    ...CONVERTERS.map(
+      ({ name, path }) =>
+        [
+          name,
+          (...args: Parameters<typeof byDefault>) => converted(path, byDefault(...args)),
+          [20_000, 200_000],
+        ] as const,
+    ),
+  ] as const) {
+    console.log(`\nPeak memory by the size of the collection, ${title} at the default settings`);
+    const peaks: number[] = [];
+    for (const points of sizes) {
+      const double = await startDouble(points);
+      const name = `${points} points`;
+      const runs = await rounds([contestant(name, double.grpc, '--output', output)], ROUNDS);
+      await double.stop();
+      printTable(runs, points);
+      peaks.push(median((runs.get(name) ?? []).map(({ peakBytes }) => peakBytes / 1e6)));
+    }
+    const [small = Number.NaN, large = Number.NaN] = peaks;
+    wanted('peak MB', Math.max(small, large), 'below 300');
+    wanted('large over small', large / small, '0.90 to 1.10');
+  }
 }
 
 /**
@@ -222,7 +271,7 @@ async function benchStream(): Promise<void> {
     console.log(`\nStraight to a real S3 server on the same processors, ${POINTS} points, ${source}`);
     const double = await startDouble(POINTS, pace === undefined ? [] : ['--points-per-second', String(pace)]);
     const toStore = (name: string, ...args: readonly string[]): Contestant => {
-      const contestant = exporter(name, double.grpc, '--strategy', 'parquet-med', ...args);
+      const contestant = exporter(name, double.grpc, ...args);
       return { ...contestant, env: { ...contestant.env, ...store } };
     };
     const runs = await rounds(
@@ -273,6 +322,7 @@ const ALL = {
   grpc: benchGrpc,
   named: benchNamed,
   rest: benchRest,
+  default: benchDefault,
   memory: benchMemory,
   stream: benchStream,
   start: benchStart,

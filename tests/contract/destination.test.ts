@@ -144,8 +144,8 @@ async function memorySubject(): Promise<Subject> {
   return {
     destination,
     key: 'c/latest.parquet',
-    content: async () => destination.objects.get('c/latest.parquet'),
-    leftovers: async () => [...destination.objects.keys()].filter((key) => key !== 'c/latest.parquet'),
+    content: async () => destination.contents.get('c/latest.parquet'),
+    leftovers: async () => [...destination.contents.keys()].filter((key) => key !== 'c/latest.parquet'),
     async write(bytes) {
       const signal = new AbortController().signal;
       const body = new Response(new Uint8Array(bytes)).body as ByteStream;

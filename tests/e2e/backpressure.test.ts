@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'bun:test';
-import { exportCollection } from '../../lib/export.ts';
 import type { PlanSummary } from '../../lib/plan.ts';
 import { connectQdrant } from '../../lib/qdrant/connect.ts';
+import { exportCollection } from '../../lib/run/export.ts';
 import { Secret } from '../../lib/secret.ts';
 import { s3Destination } from '../../lib/storage/s3.ts';
 import type { Destination, PutRequest } from '../../lib/storage/storage.ts';
@@ -91,7 +91,9 @@ async function run(wanted: Wanted) {
             sample,
           }),
         destination,
-        workFile: undefined,
+        converter: undefined,
+        work: undefined,
+        confirm: undefined,
         tool: { name: 'test', version: '0' },
         emit: (event) => {
           if (event.kind === 'plan') onPlan?.(event.plan);

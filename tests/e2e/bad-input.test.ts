@@ -1,27 +1,18 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expectInterruption, expectNoFile, expectRefusal } from '../support/expect-refusal.ts';
 import { runExporter } from '../support/exporter.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
 import {
   DUCKDB_MISSING,
   PYARROW_MISSING,
   queryWithDuckDb,
   readWithPyarrow,
 } from '../support/foreign-readers.ts';
+import { goOn } from '../support/go-on.ts';
 import { type QdrantDoubleOptions, startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
-import { NO_S3_SERVER, startS3Server } from '../support/s3-server.ts';
+import { SOURCE_DATE_EPOCH } from '../support/recorded-exports.ts';
 import { makeTestCertificates, tlsSkipReason } from '../support/tls.ts';
 
 setDefaultTimeout(60_000);
@@ -41,11 +32,7 @@ async function double(options: QdrantDoubleOptions) {
   return started;
 }
 
-/** 5 MB and more without compression. */
-const LARGE = { name: 'large', points: 1_200, dimensions: 1024 } as const;
-/** 35 MB: several parts of an upload. */
-const HUGE = { name: 'huge', points: 8_000, dimensions: 1024 } as const;
-const server = await double({ recorded: ['standalone', 'cluster'], generated: [LARGE] });
+const server = await double({ recorded: ['standalone', 'cluster'] });
 
 interface Source {
   readonly grpcUrl: string;
@@ -60,37 +47,23 @@ const from = (source: Source, protocol: Protocol, collection = 'plain') => [
   ...(protocol === 'rest' ? ['--http'] : []),
 ];
 const PLAIN = from(server, 'grpc');
-
-interface Refusal {
-  readonly code: number;
-  /** All that stderr says, behind `Error: `. */
-  readonly error: string;
-  /** A line before it. */
-  readonly warning?: string;
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-/** Runs what has to fail: with one sentence, and nothing left of it. */
-async function expectRefusal(args: readonly string[], refusal: Refusal): Promise<void> {
-  const { code, error, env = {}, warning } = refusal;
-  const before = warning === undefined ? '' : `Warning: ${warning}\n`;
-  const run = await runExporter(args, { env });
-  expect(run).toMatchObject({ code, stdout: '', stderr: `${before}Error: ${error}\n`, workFiles: [] });
-}
-
-/** The same for a run that would have written a local file. */
-async function expectNoFile(args: readonly string[], refusal: Refusal): Promise<void> {
-  const target = mkdtempSync(join(folder, 'target-'));
-  await expectRefusal([...args, '--output', join(target, 'x.parquet')], refusal);
-  expect(readdirSync(target)).toEqual([]);
-}
+/** A file that grows beside its final name. */
+const PART = /\.[0-9a-f]{8}\.part$/;
+const withoutParts = (target: string) =>
+  readdirSync(target)
+    .filter((name) => !PART.test(name))
+    .sort();
 
 describe('exporter-r2 refuses what is asked', () => {
   const NUMBER = 'a whole number from';
   const out = ['--output', join(folder, 'never.parquet')];
 
   for (const [what, args, error] of [
-    ['no collection', out, 'No collection was named; give --collection NAME or set QDRANT_COLLECTION_NAME.'],
+    [
+      'no collection',
+      out,
+      'No collection was named; give --collection NAME, set QDRANT_COLLECTION_NAME, or give --all.',
+    ],
     [
       'no target',
       PLAIN,
@@ -187,7 +160,6 @@ describe('exporter-r2 refuses what is asked', () => {
       '--outptu is not a flag of this program. Did you mean --output?',
     ],
     ['an unknown flag', ['--zzz'], '--zzz is not a flag of this program. --help lists all of them.'],
-    ['a flag of later versions', [...out, '--resume'], '--resume is not available in this version.'],
     ['a missing value at the end', [...PLAIN, '--output'], '--output wants a value, and nothing follows it.'],
     [
       'a missing value before a flag',
@@ -198,8 +170,33 @@ describe('exporter-r2 refuses what is asked', () => {
     ['a value for a switch', [...PLAIN, '--quiet=yes'], '--quiet takes no value, but was given "yes".'],
     [
       'a flag given twice',
+      [...PLAIN, ...out, '--strategy', 'parquet-med', '--strategy', 'parquet-med'],
+      '--strategy was given more than once, and is wanted once.',
+    ],
+    [
+      'several collections for one file',
       [...PLAIN, ...out, '--collection', 'x'],
-      '--collection was given more than once, and is wanted once.',
+      'several --collection and --output contradict: --output names one file, and each collection wants its own.',
+    ],
+    [
+      '--stream-upload and the default strategy by its name',
+      [...PLAIN, '--bucket', 'b', '--stream-upload', '--strategy', 'ndjson-gz'],
+      '--stream-upload and --strategy ndjson-gz contradict: that one makes the Parquet file of a whole file on disk; parquet-small, parquet-med and parquet-large can be uploaded while they are made.',
+    ],
+    [
+      '--debug without a terminal',
+      [...PLAIN, '--bucket', 'b', '--debug'],
+      '--debug asks before the upload, and there is no terminal to ask at; --yes is wanted with it.',
+    ],
+    [
+      '--stream-upload and --debug',
+      [...PLAIN, '--bucket', 'b', '--stream-upload', '--strategy', 'parquet-med', '--debug', '--yes'],
+      '--stream-upload and --debug contradict: there are no work files to keep, and no upload to ask before.',
+    ],
+    [
+      'copies of a local file',
+      [...PLAIN, ...out, '--keep', '3'],
+      '--keep and --output contradict: dated copies are made in a store, not of a local file.',
     ],
     [
       'a stray argument',
@@ -212,9 +209,9 @@ describe('exporter-r2 refuses what is asked', () => {
       '--compression is "zst"; it takes zstd, snappy, gzip or none. Did you mean zstd?',
     ],
     [
-      'a strategy of later versions',
-      [...PLAIN, ...out, '--strategy', 'ndjson-gz'],
-      '--strategy ndjson-gz is not available in this version; it takes parquet-small, parquet-med or parquet-large.',
+      'a strategy that there is not',
+      [...PLAIN, ...out, '--strategy', 'ndjson'],
+      '--strategy is "ndjson"; it takes ndjson-gz, parquet-small, parquet-med or parquet-large. Did you mean ndjson-gz?',
     ],
     [
       'a filter that is not JSON',
@@ -295,7 +292,7 @@ describe('exporter-r2 refuses what is asked', () => {
 describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
   for (const protocol of PROTOCOLS) {
     const [own, host] = [urlFor(server, protocol), hostOf(urlFor(server, protocol))];
-    const others = '`cosine`, `empty`, `large`, `multi`, `named` and 8 more';
+    const others = '`cosine`, `empty`, `multi`, `named`, `plain` and 7 more';
 
     test(`an unknown collection over ${protocol}: 10`, async () => {
       await expectNoFile(from(server, protocol, 'plane'), {
@@ -327,13 +324,6 @@ describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
         'Collection `multi` does not fit --schema milvus: Milvus imports no multivectors, and found is an unnamed multivector. Choose with --vectors NAME, or another --schema.',
       ],
       [
-        'a point without the vector that Milvus wants of each',
-        'sparse_only',
-        ['--schema', 'milvus', '--quiet'],
-        11,
-        'Cannot write point 2 for Milvus: it lacks vector `s`, and a vector field of Milvus has no NULL. Another --schema holds it.',
-      ],
-      [
         'a vector that is not there',
         'named',
         ['--vectors', 'text,txet'],
@@ -357,6 +347,32 @@ describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
     ] as const) {
       test(`${what}, over ${protocol}: ${code}`, async () => {
         await expectNoFile([...from(server, protocol, collection), ...args], { code, error });
+      });
+    }
+
+    for (const strategy of ['ndjson-gz', 'parquet-med']) {
+      test(`a point without the vector that Milvus wants of each, over ${protocol}, ${strategy}: 11, and how to go on once it has it`, async () => {
+        const target = mkdtempSync(join(folder, 'target-'));
+        await expectInterruption(
+          [
+            ...from(server, protocol, 'sparse_only'),
+            ...[
+              '--schema',
+              'milvus',
+              '--quiet',
+              '--strategy',
+              strategy,
+              '--output',
+              join(target, 'x.parquet'),
+            ],
+          ],
+          {
+            code: 11,
+            error:
+              'Cannot write point 2 for Milvus: it lacks vector `s`, and a vector field of Milvus has no NULL. Another --schema holds it.',
+          },
+        );
+        expect(withoutParts(target)).toEqual([]);
       });
     }
 
@@ -430,31 +446,38 @@ describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
       });
     });
 
-    test(`points that it may not read, over ${protocol}: 10, and the file that was there stays, with its manifest`, async () => {
-      const broken = await double({ recorded: ['standalone'] });
-      broken.setFaults(({ method }) =>
-        method === 'retrieve' ? { kind: 'status', http: 403, grpc: 7, message: 'Forbidden' } : undefined,
-      );
-      const target = mkdtempSync(join(folder, 'target-'));
-      writeFileSync(join(target, 'x.parquet'), 'of yesterday');
-      writeFileSync(join(target, 'x.parquet.json'), 'its manifest');
-      const args = [
-        ...from(broken, protocol),
-        '--passes',
-        'two',
-        '--quiet',
-        '--output',
-        join(target, 'x.parquet'),
-      ];
-      const answered = protocol === 'grpc' ? 'PERMISSION_DENIED' : '403 Forbidden';
-      await expectRefusal(args, {
-        code: 10,
-        error: `Cannot read 28 points of collection \`plain\` from id 0: Qdrant answered ${answered} ("Forbidden"). QDRANT_API_KEY needs to be allowed to read this collection.`,
+    for (const strategy of ['ndjson-gz', 'parquet-med']) {
+      test(`points that it may not read, over ${protocol}, ${strategy}: 10, the file that was there stays, with its manifest, and the run can be gone on with`, async () => {
+        const broken = await double({ recorded: ['standalone'] });
+        broken.setFaults(({ method }) =>
+          method === 'retrieve' ? { kind: 'status', http: 403, grpc: 7, message: 'Forbidden' } : undefined,
+        );
+        const target = mkdtempSync(join(folder, 'target-'));
+        const work = mkdtempSync(join(folder, 'work-'));
+        const path = join(target, 'x.parquet');
+        writeFileSync(path, 'of yesterday');
+        writeFileSync(`${path}.json`, 'its manifest');
+        const options = ['--passes', 'two', '--quiet', '--strategy', strategy];
+        const answered = protocol === 'grpc' ? 'PERMISSION_DENIED' : '403 Forbidden';
+        const env = { OUTPUT_TEMP_FOLDER: work, SOURCE_DATE_EPOCH };
+        const stderr = await expectInterruption([...from(broken, protocol), ...options, '--output', path], {
+          code: 10,
+          error: `Cannot read 28 points of collection \`plain\` from id 0: Qdrant answered ${answered} ("Forbidden"). QDRANT_API_KEY needs to be allowed to read this collection.`,
+          env,
+        });
+        expect(withoutParts(target)).toEqual(['x.parquet', 'x.parquet.json']);
+        expect(readFileSync(path, 'utf8')).toBe('of yesterday');
+        expect(readFileSync(`${path}.json`, 'utf8')).toBe('its manifest');
+
+        broken.setFaults(undefined);
+        const again = await goOn(stderr, { env });
+        expect(again).toMatchObject({ code: 0, stdout: '', workFiles: [] });
+        expect(readdirSync(target).sort()).toEqual(['x.parquet', 'x.parquet.json']);
+        const whole = join(target, 'whole.parquet');
+        await runExporter([...from(broken, protocol), ...options, '--output', whole], { env });
+        expect(Buffer.compare(readFileSync(path), readFileSync(whole))).toBe(0);
       });
-      expect(readdirSync(target).sort()).toEqual(['x.parquet', 'x.parquet.json']);
-      expect(readFileSync(join(target, 'x.parquet'), 'utf8')).toBe('of yesterday');
-      expect(readFileSync(join(target, 'x.parquet.json'), 'utf8')).toBe('its manifest');
-    });
+    }
   }
 
   test('an unknown collection of a server that has none: 10', async () => {
@@ -494,9 +517,18 @@ describe('exporter-r2 tells of a Qdrant that it cannot read', () => {
 
 describe('an empty collection', () => {
   for (const protocol of PROTOCOLS) {
-    test(`becomes a valid file of no rows, over ${protocol}: 0`, async () => {
-      const path = join(folder, `empty-${protocol}.parquet`);
-      const run = await runExporter([...from(server, protocol, 'empty'), '--json', '--output', path]);
+    test.each([
+      ['by default', [], {}],
+      ['by the built-in converter', [], { PATH: '/nowhere' }],
+      ['by parquet-med', ['--strategy', 'parquet-med'], {}],
+    ] as const)(`becomes a valid file of no rows, over ${protocol}: 0, %s`, async (_what, args, env) => {
+      const path = join(mkdtempSync(join(folder, 'empty-')), 'x.parquet');
+      const run = await runExporter(
+        [...from(server, protocol, 'empty'), '--json', '--output', path, ...args],
+        {
+          env,
+        },
+      );
       expect(run.code).toBe(0);
       expect(run.json().counts).toMatchObject({ before: 0, after: 0, idsSeen: 0, rows: 0, missing: 0 });
       expect(run.json().warnings).toEqual([]);
@@ -513,290 +545,6 @@ describe('an empty collection', () => {
           { column_name: 'vector', column_type: 'FLOAT[]' },
         ]);
       }
-    });
-  }
-});
-
-describe('exporter-r2 tells of a file that it cannot write', () => {
-  test('a folder: 2', async () => {
-    const target = mkdtempSync(join(folder, 'target-'));
-    await expectRefusal([...PLAIN, '--output', target], {
-      code: 2,
-      error: `Cannot write "${target}": it is a folder. Give the path of a file.`,
-    });
-    await expectRefusal([...PLAIN, '--output', `${target}/`], {
-      code: 2,
-      error: `--output is "${target}/"; the path of a file is wanted.`,
-    });
-    expect(readdirSync(target)).toEqual([]);
-  });
-
-  test('in a folder that is not there, or is a file: 12', async () => {
-    const target = mkdtempSync(join(folder, 'target-'));
-    const missing = join(target, 'missing');
-    await expectRefusal([...PLAIN, '--output', join(missing, 'x.parquet')], {
-      code: 12,
-      error: `Cannot write "${missing}/x.parquet": folder "${missing}" does not exist (ENOENT).`,
-    });
-    writeFileSync(missing, '');
-    await expectRefusal([...PLAIN, '--output', join(missing, 'x.parquet')], {
-      code: 12,
-      error: `Cannot write "${missing}/x.parquet": "${missing}" is not a folder (ENOTDIR).`,
-    });
-    expect(readdirSync(target)).toEqual(['missing']);
-  });
-
-  test('a folder in the place of its manifest: 2, before anything is written', async () => {
-    const target = mkdtempSync(join(folder, 'target-'));
-    const path = join(target, 'x.parquet');
-    mkdirSync(`${path}.json`);
-    await expectRefusal([...PLAIN, '--output', path, '--quiet'], {
-      code: 2,
-      error: `Cannot write "${path}.json": it is a folder. Give the path of a file.`,
-    });
-    expect(readdirSync(target)).toEqual(['x.parquet.json']);
-  });
-
-  test('a device: 2', async () => {
-    await expectRefusal([...PLAIN, '--output', '/dev/null'], {
-      code: 2,
-      error: 'Cannot write "/dev/null": it is not a regular file. Give the path of a file.',
-    });
-  });
-
-  const isRoot = process.getuid?.() === 0;
-  test.skipIf(isRoot)(
-    `in a folder without permission: 12${isRoot ? ' (root may write anywhere)' : ''}`,
-    async () => {
-      const target = mkdtempSync(join(folder, 'target-'));
-      chmodSync(target, 0o555);
-      await expectRefusal([...PLAIN, '--output', join(target, 'x.parquet')], {
-        code: 12,
-        error: `Cannot write "${target}/x.parquet": no permission to write in folder "${target}" (EACCES).`,
-      });
-    },
-  );
-});
-
-/** A file system of 1 MB on a folder of its own, or why there can be none. */
-function mountSmall(name: string, options: string): { readonly path: string } | { readonly reason: string } {
-  const path = join(folder, name);
-  mkdirSync(path);
-  if (process.platform !== 'linux' || process.getuid?.() !== 0)
-    return { reason: 'only root can mount a small disk' };
-  const { exitCode } = Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', path]);
-  if (exitCode !== 0) return { reason: 'mounting a small disk is not allowed here' };
-  stops.push(() => Bun.spawnSync(['umount', '-l', path]));
-  return { path };
-}
-
-const small = mountSmall('small', 'size=1m');
-const readOnly = mountSmall('read-only', 'size=1m,ro');
-const smallPath = 'path' in small ? small.path : '';
-const noMount = 'reason' in small ? `: ${small.reason}` : '';
-const UNCOMPRESSED = ['--compression', 'none', '--quiet'];
-
-describe.skipIf(noMount !== '')(`a disk that is full or read-only${noMount}`, () => {
-  for (const protocol of PROTOCOLS) {
-    test(`ends --output over ${protocol} in 12 and leaves no .part`, async () => {
-      const path = join(smallPath, 'x.parquet');
-      await expectRefusal([...from(server, protocol, 'large'), ...UNCOMPRESSED, '--output', path], {
-        code: 12,
-        error: `Cannot write "${path}": the disk is full (ENOSPC).`,
-      });
-      expect(readdirSync(smallPath)).toEqual([]);
-    });
-  }
-
-  test('ends in 12 when the manifest alone does not fit, says that the export is published, and leaves the earlier manifest', async () => {
-    const elsewhere = join(folder, 'elsewhere.parquet');
-    expect((await runExporter([...PLAIN, '--quiet', '--output', elsewhere])).code).toBe(0);
-    const path = join(smallPath, 'x.parquet');
-    writeFileSync(`${path}.json`, 'of yesterday');
-    const { bavail, bsize } = statfsSync(smallPath);
-    const blocks = Math.ceil(statSync(elsewhere).size / bsize);
-    writeFileSync(join(smallPath, 'filler'), new Uint8Array((bavail - blocks) * bsize));
-    const run = await runExporter([...PLAIN, '--quiet', '--output', path]);
-    const left = readdirSync(smallPath).sort();
-    const [exported, manifest] = [readFileSync(path), readFileSync(`${path}.json`, 'utf8')];
-    for (const name of left) rmSync(join(smallPath, name));
-    expect(run).toMatchObject({ code: 12, stdout: '' });
-    expect(run.stderr).toEndWith(
-      `Error: The export is whole and published as ${path}, but its manifest is not: Cannot write "${path}.json": the disk is full (ENOSPC).\n`,
-    );
-    expect(left).toEqual(['filler', 'x.parquet', 'x.parquet.json']);
-    expect(manifest).toBe('of yesterday');
-    expect(exported.length).toBe(statSync(elsewhere).size);
-    // Who has the export has to know what is the matter with it.
-    expect(run.stderr).toStartWith('Warning: 2 rows have a key that a row before has too: ');
-  });
-
-  test('ends --output in 12 when it is read-only', async () => {
-    const path = 'path' in readOnly ? readOnly.path : '';
-    await expectRefusal([...PLAIN, '--output', join(path, 'x.parquet')], {
-      code: 12,
-      error: `Cannot write "${path}/x.parquet": folder "${path}" is on a read-only file system (EROFS).`,
-    });
-  });
-});
-
-const s3 = await startS3Server();
-stops.push(() => s3?.stop());
-
-describe.skipIf(s3 === undefined)('exporter-r2 tells of a store that it cannot write to', () => {
-  const real = s3 ?? NO_S3_SERVER;
-  const STORE = {
-    R2_ACCESS_KEY_ID: real.accessKeyId,
-    R2_SECRET_ACCESS_KEY: real.secretAccessKey,
-    R2_REGION: real.region,
-    R2_ENDPOINT: real.endpoint,
-    R2_BUCKET: real.bucket,
-  };
-  const WAYS = [[], ['--stream-upload', '--strategy', 'parquet-med']] as const;
-  const TO = `Cannot write s3://${real.bucket}/plain/latest.parquet:`;
-
-  async function expectNoObject(
-    args: readonly string[],
-    { env, ...refusal }: Refusal,
-    key = 'plain/latest.parquet',
-  ): Promise<void> {
-    await expectRefusal(args, { ...refusal, env: { ...STORE, ...env } });
-    expect(await real.head(key)).toBeUndefined();
-    expect(await real.head(key.replace(/parquet$/, 'json'))).toBeUndefined();
-    expect(await real.openUploads()).toEqual([]);
-  }
-
-  for (const [what, env, code, error] of [
-    [
-      'no such bucket',
-      { R2_BUCKET: 'nosuchbucket' },
-      12,
-      `Cannot write s3://nosuchbucket/plain/latest.parquet: there is no bucket "nosuchbucket" at ${real.endpoint} (404 NoSuchBucket). Check R2_BUCKET and R2_ENDPOINT.`,
-    ],
-    [
-      'a bucket name that cannot be',
-      { R2_BUCKET: 'Up_Case..x' },
-      2,
-      'Cannot write s3://Up_Case..x/plain/latest.parquet: "Up_Case..x" is not a bucket name (400 InvalidBucketName). Check R2_BUCKET.',
-    ],
-    [
-      'a wrong secret',
-      { R2_SECRET_ACCESS_KEY: 'not-the-secret' },
-      12,
-      `${TO} ${real.endpoint} refused the signature (403 SignatureDoesNotMatch), so the secret key is wrong. Check R2_SECRET_ACCESS_KEY.`,
-    ],
-    [
-      'a wrong access key',
-      { R2_ACCESS_KEY_ID: 'NOBODY' },
-      12,
-      `${TO} ${real.endpoint} does not know the access key (404 XAdminUserNotFound). Check R2_ACCESS_KEY_ID.`,
-    ],
-    [
-      'https where TLS is not spoken',
-      { R2_ENDPOINT: real.endpoint.replace('http:', 'https:') },
-      12,
-      `${TO} ${real.endpoint.replace('http:', 'https:')} does not speak TLS (EPROTO). Check R2_ENDPOINT.`,
-    ],
-    [
-      'a host that is not there',
-      { R2_ENDPOINT: 'http://nosuchhost.invalid' },
-      12,
-      `${TO} there is no host of the name in http://nosuchhost.invalid (ENOTFOUND). Check the network and R2_ENDPOINT.`,
-    ],
-  ] as const) {
-    for (const args of WAYS) {
-      test(`${what}${args.length === 0 ? '' : ', with --stream-upload'}: ${code}`, async () => {
-        await expectNoObject([...PLAIN, ...args], { code, error, env });
-      });
-    }
-  }
-
-  test('a port where nothing listens: 12', async () => {
-    const gone = await startQdrantDouble({});
-    await gone.stop();
-    const error = `${TO} nothing listens on ${gone.restUrl} (ECONNREFUSED). Check R2_ENDPOINT.`;
-    await expectNoObject(PLAIN, { code: 12, error, env: { R2_ENDPOINT: gone.restUrl } });
-  });
-
-  test('settings that lack one: 2', async () => {
-    await expectNoObject(PLAIN, {
-      code: 2,
-      error:
-        'R2_ENDPOINT is not set, but R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY are; all three are wanted, or none for AWS S3.',
-      env: { R2_ENDPOINT: '' },
-    });
-  });
-
-  test('no settings at all, and none of AWS: 2', async () => {
-    const keys =
-      'R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and R2_ENDPOINT, or the AWS credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE, …)';
-    await expectRefusal([...PLAIN, '--bucket', 'b'], {
-      code: 2,
-      error: `Cannot write s3://b/plain/latest.parquet: neither a store nor a region was named. Set ${keys} and AWS_REGION.`,
-    });
-    await expectRefusal([...PLAIN, '--bucket', 'b'], {
-      code: 2,
-      error: `Cannot write s3://b/plain/latest.parquet: no credentials were found. Set ${keys}.`,
-      // No asking the machine it runs on, which takes its time to say nothing.
-      env: { AWS_REGION: 'eu-central-1', AWS_EC2_METADATA_DISABLED: 'true' },
-    });
-  });
-
-  test('a work folder that cannot be made: 2', async () => {
-    await expectNoObject(PLAIN, {
-      code: 2,
-      error:
-        'Cannot make the work folder "/dev/null/qdrant-export/plain": "/dev/null" is not a folder (ENOTDIR). Set OUTPUT_TEMP_FOLDER.',
-      env: { OUTPUT_TEMP_FOLDER: '/dev/null' },
-    });
-  });
-
-  test.skipIf(noMount !== '')(`a work folder on a disk that is full: 12${noMount}`, async () => {
-    const args = [...from(server, 'grpc', 'large'), ...UNCOMPRESSED];
-    const run = await runExporter(args, { env: { ...STORE, OUTPUT_TEMP_FOLDER: smallPath } });
-    expect(run).toMatchObject({ code: 12, stdout: '', workFiles: [] });
-    expect(run.stderr.replace(/run-\w+/, 'run-X')).toBe(
-      `Error: Cannot write "${smallPath}/qdrant-export/large/run-X/parquet-med.parquet": the disk is full (ENOSPC). Set OUTPUT_TEMP_FOLDER to a folder with more room, or use --stream-upload.\n`,
-    );
-    expect(readdirSync(smallPath)).toEqual([]);
-    expect(await real.head('large/latest.parquet')).toBeUndefined();
-    expect(await real.head('large/latest.json')).toBeUndefined();
-    expect(await real.openUploads()).toEqual([]);
-  });
-
-  for (const args of WAYS) {
-    const streaming = args.length > 0;
-    test(`a Qdrant that refuses points${streaming ? ' after the first part, with --stream-upload' : ''}: 10, and the object that was there stays, with its manifest`, async () => {
-      const front = await startFaultProxy(real.endpoint);
-      stops.push(() => front.stop());
-      const broken = await double({ generated: [HUGE] });
-      const sentParts = () => front.seen.filter(({ operation }) => operation === 'UploadPart').length;
-      broken.setFaults(({ method }) =>
-        method === 'retrieve' && (streaming ? sentParts() > 0 : broken.stats.requests.retrieve > 5)
-          ? { kind: 'status', http: 403, grpc: 7, message: 'Forbidden' }
-          : undefined,
-      );
-      const prefix = `kept${args.length}`;
-      const key = `${prefix}/huge/latest.parquet`;
-      await real.write(key, Buffer.from('of yesterday'));
-      await real.write(`${prefix}/huge/latest.json`, Buffer.from('its manifest'));
-      const small = ['--retrieve-batch', '100', '--row-group-size', '500', '--parallel', '1'];
-      const run = await runExporter(
-        [
-          ...from(broken, 'grpc', HUGE.name),
-          ...['--passes', 'two', '--prefix', prefix, ...small, ...UNCOMPRESSED, ...args],
-        ],
-        { env: { ...STORE, R2_ENDPOINT: front.endpoint } },
-      );
-      expect(run).toMatchObject({ code: 10, stdout: '', workFiles: [] });
-      expect(run.stderr).toMatch(
-        /^Error: Cannot read 100 points of collection `huge` from id \d+: Qdrant answered PERMISSION_DENIED \("Forbidden"\)\. QDRANT_API_KEY needs to be allowed to read this collection\.\n$/,
-      );
-      expect(Buffer.from((await real.bytes(key)) ?? []).toString()).toBe('of yesterday');
-      const manifest = await real.bytes(`${prefix}/huge/latest.json`);
-      expect(Buffer.from(manifest ?? []).toString()).toBe('its manifest');
-      expect(await real.openUploads()).toEqual([]);
-      expect(sentParts() > 0).toBe(streaming);
     });
   }
 });

@@ -46,6 +46,8 @@ const WITH_HUGE: readonly string[] = ['plain', 'plain-alias'];
 const DATE = { SOURCE_DATE_EPOCH: '1700000000' };
 const RECORDINGS = join(import.meta.dir, '../recordings/qdrant');
 const API_KEY = 'api-key-that-nobody-may-see';
+/** Parquet from the first byte on: the same bytes whatever converters there are. */
+const PARQUET = ['--strategy', 'parquet-med'] as const;
 
 const folder = mkdtempSync(join(tmpdir(), 'e2e-export-'));
 const stops: (() => unknown)[] = [() => rmSync(folder, { recursive: true })];
@@ -81,10 +83,22 @@ async function exported(
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
 ): Promise<string> {
+  return exportedBy(PARQUET, source, protocol, collection, args, env);
+}
+
+async function exportedBy(
+  strategy: readonly string[],
+  source: Source,
+  protocol: Protocol,
+  collection: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<string> {
   const path = newPath();
-  const run = await runExporter([...reading(source, protocol, collection), '--output', path, ...args], {
-    env: { ...DATE, ...env },
-  });
+  const run = await runExporter(
+    [...reading(source, protocol, collection), '--output', path, ...strategy, ...args],
+    { env: { ...DATE, ...env } },
+  );
   expect(run).toMatchObject({ code: 0, stdout: '', workFiles: [] });
   expect(manifestBeside(path).files).toMatchObject([{ key: path, ...digestOf(readFileSync(path)) }]);
   return path;
@@ -338,6 +352,31 @@ describe.skipIf(PYARROW_MISSING !== undefined)(
   },
 );
 
+describe.skipIf(PYARROW_MISSING !== undefined)('the default strategy', () => {
+  for (const [converter, missing, env] of [
+    ['DuckDB', DUCKDB_MISSING, {}],
+    ['the built-in converter', undefined, { PATH: '/nowhere' }],
+  ] as const) {
+    test.skipIf(missing !== undefined)(
+      `has ${SMALL.points} points as served over gRPC and REST, made into Parquet by ${converter}`,
+      async () => {
+        const expected = generatedRows(SMALL);
+        const shape = ['--row-group-size', '2048'];
+        for (const protocol of PROTOCOLS) {
+          const path = await exportedBy([], generated, protocol, SMALL.name, shape, env);
+          const file = await readWithPyarrow(path);
+          expect(file.schema).toEqual(['key: string', 'metadata: string', 'vector: list<element: float>']);
+          expect(file.rowGroups).toEqual([2_048, 2_048, 904]);
+          const rows = rowsOf(file.rows);
+          expect(rows.length).toBe(expected.length);
+          const wrong = rows.findIndex((row, index) => !Bun.deepEquals(row, expected[index]));
+          expect(wrong < 0 ? undefined : rows[wrong]).toEqual(wrong < 0 ? undefined : expected[wrong]);
+        }
+      },
+    );
+  }
+});
+
 describe('points that are deleted while the export runs', () => {
   const left = (index: number) => !SHRINKING.deleted?.(index);
 
@@ -508,16 +547,20 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
   }
 
   const WAYS = [
-    { way: 'from a work file', args: [] },
-    { way: 'with --stream-upload', args: ['--strategy', 'parquet-med', '--stream-upload'] },
+    { way: 'by default', strategy: [], args: [] },
+    { way: 'from a work file', strategy: PARQUET, args: [] },
+    { way: 'with --stream-upload', strategy: PARQUET, args: ['--stream-upload'] },
   ] as const;
+  /** Rows a row group, which all strategies can have. */
+  const ROW_GROUP_ROWS = 2_048;
 
-  for (const { way, args } of WAYS) {
+  for (const [index, { way, strategy, args }] of WAYS.entries()) {
     for (const protocol of PROTOCOLS) {
       test(`puts the bytes of --output there in equal parts, ${way}, over ${protocol}`, async () => {
-        const shape = ['--row-group-size', '1000', '--compression', 'none'];
-        const reference = await exported(generated, protocol, LARGE.name, shape);
+        const shape = ['--row-group-size', String(ROW_GROUP_ROWS), '--compression', 'none'];
+        const reference = await exportedBy(strategy, generated, protocol, LARGE.name, shape, {});
         const { key, prefix, run, manifest } = await uploaded(generated, protocol, LARGE.name, [
+          ...strategy,
           ...args,
           ...shape,
         ]);
@@ -528,10 +571,12 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
           key,
           ...digestOf(readFileSync(reference)),
           rows: LARGE.points,
-          rowGroups: 5,
+          rowGroups: manifestBeside(reference).files[0]?.rowGroups ?? 0,
           etag: head?.etag ?? 'none',
         };
         expect(manifest.files).toEqual([file]);
+        // DuckDB may lay more rows into one.
+        if (strategy === PARQUET) expect(file.rowGroups).toBe(Math.ceil(LARGE.points / ROW_GROUP_ROWS));
         expect(run.json().files).toEqual([{ ...file, location: `s3://${server.bucket}/${key}` }]);
         const parts = front.seen.filter(({ operation }) => operation === 'UploadPart');
         const sizes = parts
@@ -544,31 +589,35 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
     }
 
     test(`puts small collections of any name there, ${way}`, async () => {
+      const source = recordedServer('1.18.3');
+      const local = (protocol: Protocol, collection: string) =>
+        strategy === PARQUET
+          ? recordedFile('1.18.3', protocol, collection)
+          : exportedBy(strategy, source, protocol, collection, [], {});
       for (const collection of ['plain', 'empty', 'three shards']) {
-        const { key } = await uploaded(recordedServer('1.18.3'), 'grpc', collection, args);
-        await expectStored(key, await recordedFile('1.18.3', 'grpc', collection));
+        const { key } = await uploaded(source, 'grpc', collection, [...strategy, ...args]);
+        await expectStored(key, await local('grpc', collection));
       }
       const name = 'ünï #1% &co';
-      const { key, prefix, manifest } = await uploaded(recordedServer('1.18.3'), 'rest', name, args);
+      const { key, prefix, manifest } = await uploaded(source, 'rest', name, [...strategy, ...args]);
       expect(key).toBe(`${prefix}/%C3%BCn%C3%AF %231%25 &co/latest.parquet`);
       expect(manifest).toMatchObject({ collection: name, alias: null });
-      await expectStored(key, await recordedFile('1.18.3', 'rest', name));
+      await expectStored(key, await local('rest', name));
     });
 
     test(`replaces the object that is there and its manifest, ${way}`, async () => {
-      const key = `again${args.length}/plain/latest.parquet`;
+      const source = recordedServer('1.18.3');
+      const key = `again${index}/plain/latest.parquet`;
+      const reference = await exportedBy(strategy, source, 'grpc', 'plain', [], {});
       await server.write(key, Buffer.from('what was there before'));
       await server.write(beside(key), Buffer.from('{"manifest":1,"files":[]}'));
       for (let times = 1; times <= 2; times++) {
         const run = await runExporter(
-          [
-            ...reading(recordedServer('1.18.3'), 'grpc', 'plain'),
-            ...['--prefix', `again${args.length}`, ...args],
-          ],
+          [...reading(source, 'grpc', 'plain'), '--prefix', `again${index}`, ...strategy, ...args],
           { env: { ...DATE, ...store } },
         );
         expect(run).toMatchObject({ code: 0, workFiles: [] });
-        await expectStored(key, await recordedFile('1.18.3', 'grpc', 'plain'));
+        await expectStored(key, reference);
         await storedManifest(key);
       }
       expect(await server.openUploads()).toEqual([]);
@@ -625,24 +674,49 @@ describe.skipIf(s3 === undefined)('exporter-r2 into a real S3 service', () => {
 describe('what exporter-r2 prints', () => {
   const small = (protocol: Protocol = 'grpc') => reading(generated, protocol, SMALL.name);
 
-  test('--dry-run shows the plan and writes nothing', async () => {
-    const target = mkdtempSync(join(folder, 'dry-'));
-    const before = generated.stats.pointsSent;
-    const run = await runExporter([...small(), '--dry-run', '--output', join(target, 'x.parquet')]);
-    expect(run).toMatchObject({ code: 0, stdout: '', workFiles: [] });
-    for (const line of [
-      'Qdrant      1.18.3 over gRPC',
-      'Collection  small: 5,000 points, 1 shard',
-      'Vectors     unnamed 3 dense Cosine',
-      'Passes      two (points are retrieved in parallel)',
-      'Format      parquet-med, row groups of 10,000, zstd, plain vectors',
-      'Dry run: the server answers, the target can be written, and nothing was written.',
-    ]) {
-      expect(run.stderr.split('\n')).toContain(line);
-    }
-    expect(readdirSync(target)).toEqual([]);
-    // A look at a few points, for the estimate.
-    expect(generated.stats.pointsSent - before).toBeLessThanOrEqual(32);
+  for (const [what, args, env, format] of [
+    [
+      'the default without DuckDB',
+      [],
+      { PATH: '/nowhere' },
+      ['Format      ndjson-gz', 'Convert     built-in converter (DuckDB is not on the PATH)'],
+    ],
+    [
+      'a Parquet strategy',
+      PARQUET,
+      {},
+      ['Format      parquet-med, row groups of 10,000, zstd, plain vectors'],
+    ],
+  ] as const) {
+    test(`--dry-run shows the plan and writes nothing: ${what}`, async () => {
+      const target = mkdtempSync(join(folder, 'dry-'));
+      const before = generated.stats.pointsSent;
+      const run = await runExporter(
+        [...small(), '--dry-run', '--output', join(target, 'x.parquet'), ...args],
+        { env },
+      );
+      expect(run).toMatchObject({ code: 0, stdout: '', workFiles: [] });
+      const lines = run.stderr.split('\n');
+      for (const line of [
+        'Qdrant      1.18.3 over gRPC',
+        'Collection  small: 5,000 points, 1 shard',
+        'Vectors     unnamed 3 dense Cosine',
+        'Passes      two (points are retrieved in parallel)',
+        ...format,
+        'Dry run: the server answers, the target can be written, and nothing was written.',
+      ]) {
+        expect(lines).toContain(line);
+      }
+      expect(readdirSync(target)).toEqual([]);
+      // A look at a few points, for the estimate.
+      expect(generated.stats.pointsSent - before).toBeLessThanOrEqual(32);
+    });
+  }
+
+  test.skipIf(DUCKDB_MISSING !== undefined)('names the DuckDB that makes the Parquet file', async () => {
+    const run = await runExporter([...small(), '--output', newPath()]);
+    expect(run.code).toBe(0);
+    expect(run.stderr).toMatch(/\nConvert {5}DuckDB \d+\.\d+\.\d+, at most \d+ MB\n/);
   });
 
   test('--json is one document on stdout', async () => {
@@ -653,12 +727,13 @@ describe('what exporter-r2 prints', () => {
       collection: 'small',
       serverVersion: '1.18.3',
       dryRun: false,
-      plan: { protocol: 'grpc', points: 5000 },
+      plan: { protocol: 'grpc', points: 5000, format: 'ndjson-gz', converter: expect.any(String) },
       counts: { before: 5000, idsSeen: 5000, rows: 5000, missing: 0 },
       files: [{ key: path, location: path, ...digestOf(readFileSync(path)), rows: 5000, rowGroups: 1 }],
       warnings: [SMALL_DUPLICATES, NORMALISED],
       manifestLocation: `${path}.json`,
-      timings: { totalSeconds: expect.any(Number) },
+      workFiles: [],
+      timings: { convertSeconds: expect.any(Number), totalSeconds: expect.any(Number) },
     });
     // All that the manifest says is in it.
     expect(run.json()).toMatchObject({ ...manifestBeside(path) });
@@ -733,7 +808,14 @@ describe('QDRANT_API_KEY', () => {
       const options = { recorded: ['standalone'], apiKey: 'another key', readOnlyKey: API_KEY } as const;
       const source = await double(options);
       const path = newPath();
-      const args = [...reading(source, protocol, 'plain'), '--output', path, '--verbose', '--json'];
+      const args = [
+        ...reading(source, protocol, 'plain'),
+        ...PARQUET,
+        '--output',
+        path,
+        '--verbose',
+        '--json',
+      ];
       const env = { ...DATE, QDRANT_API_KEY: API_KEY };
       const run = await runExporter(args, { env });
       expect(run.code).toBe(0);

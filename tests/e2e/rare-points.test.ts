@@ -99,7 +99,7 @@ afterAll(async () => {
 });
 
 /** Several row groups; pages and retrieves that end where row groups do not. */
-const SHAPE = ['--schema', 'points', '--row-group-size', '1000'];
+const SHAPE = ['--strategy', 'parquet-med', '--row-group-size', '1000'];
 const TWO_PASSES = ['--passes', 'two', '--batch-size', '700'];
 const ONE_PASS = ['--passes', 'one', '--batch-size', '333'];
 const WAYS = [
@@ -110,10 +110,14 @@ const WAYS = [
 ] as const;
 
 let paths = 0;
-async function exported(version: RecordedVersion, args: readonly string[]): Promise<string> {
+async function exported(
+  version: RecordedVersion,
+  args: readonly string[],
+  PATH = process.env.PATH,
+): Promise<string> {
   const path = join(folder, `${++paths}.parquet`);
-  const run = await runExporter([...args, ...SHAPE, '--output', path, '--strict'], {
-    env: { SOURCE_DATE_EPOCH },
+  const run = await runExporter([...args, '--schema', 'points', '--output', path, '--strict'], {
+    env: { SOURCE_DATE_EPOCH, PATH },
   });
   expect({ version, code: run.code, stderr: run.code === 0 ? '' : run.stderr }).toEqual({
     version,
@@ -128,7 +132,7 @@ async function exportedInAllWays(collection: GeneratedCollection): Promise<strin
   const made = await Promise.all(
     WAYS.map(async ({ args, protocol, version }) => {
       const from = reading(servers.get(version) as QdrantDouble, protocol, collection.name);
-      return exported(version, [...from, ...args]);
+      return exported(version, [...from, ...args, ...SHAPE]);
     }),
   );
   // Versions are equally long, so nothing else in the file tells them apart.
@@ -227,6 +231,35 @@ describe.skipIf(PYARROW_MISSING !== undefined)(
     }
   },
 );
+
+/** Another protocol for each, so that both are converted. */
+const CONVERTERS = [
+  { name: 'DuckDB', PATH: process.env.PATH, protocol: 'grpc', without: DUCKDB_MISSING },
+  { name: 'the built-in converter', PATH: '/nowhere', protocol: 'rest', without: undefined },
+] as const;
+
+for (const { name, PATH, protocol, without } of CONVERTERS) {
+  const why = PYARROW_MISSING ?? without;
+  describe.skipIf(why !== undefined)(
+    `pyarrow reads the same by the default strategy and ${name}, bit for bit${why === undefined ? '' : `: ${why}`}`,
+    () => {
+      let read: ReturnType<typeof readAllWithPyarrow> | undefined;
+      const made = () =>
+        Promise.all(
+          COLLECTIONS.map((collection) => {
+            const server = servers.get('1.18.3') as QdrantDouble;
+            return exported('1.18.3', reading(server, protocol, collection.name), PATH);
+          }),
+        );
+      for (const [at, collection] of COLLECTIONS.entries()) {
+        test(collection.name, async () => {
+          read ??= (async () => readAllWithPyarrow(await made()))();
+          expectColumns((await read)[at]?.columns ?? {}, columnsOf(collection));
+        });
+      }
+    },
+  );
+}
 
 const withoutDuckDb = DUCKDB_MISSING === undefined ? '' : `: ${DUCKDB_MISSING}`;
 describe.skipIf(DUCKDB_MISSING !== undefined)(`DuckDB reads${withoutDuckDb}`, () => {

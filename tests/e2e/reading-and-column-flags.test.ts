@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { countsOf, expectRefused, readsOf, startBoth } from '../support/both-protocols.ts';
-import { PUBLISHED } from '../support/one-export.ts';
+import { KEPT_AT_FIRST, keptFiles, PUBLISHED } from '../support/one-export.ts';
 import { recordedCollection } from '../support/recorded-points.ts';
 import { canonicalText } from '../unit/qdrant/canonical-oracle.ts';
 
@@ -87,8 +87,9 @@ describe('--key-field and --metadata-field', () => {
       ]);
     }
     const refused = await servers.over('plain', ['--schema', 'pinecone', '--metadata-field', 'metadata']);
-    for (const { code, error, left } of refused) {
-      expect({ code, left }).toEqual({ code: 11, left: [] });
+    for (const run of refused) {
+      const { code, error } = run;
+      expect({ code, kept: keptFiles(run) }).toEqual({ code: 11, kept: KEPT_AT_FIRST });
       expect(error?.message).toMatch(
         /^Cannot write point 3 for Pinecone: payload field `metadata` is no object, /,
       );

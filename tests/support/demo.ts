@@ -2,6 +2,8 @@
  * The first five minutes: exports a built-in sample collection with the real program, from a Qdrant double on
  * this machine, into sample.parquet, then shows its first rows, its manifest and how to query it.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
@@ -20,11 +22,15 @@ async function main(): Promise<void> {
   const program = join(ROOT, 'bin/exporter-r2.ts');
   const args = ['--collection', 'sample', '--url', qdrant.grpcUrl, '--output', FILE];
   console.log(`$ exporter-r2 ${args.join(' ')}\n`);
+  // Of its own, so that no other run of a collection of that name is in the way.
+  const work = mkdtempSync(join(tmpdir(), 'demo-'));
   const child = Bun.spawn([process.execPath, '--no-env-file', program, ...args], {
     stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, OUTPUT_TEMP_FOLDER: work },
   });
   const code = await child.exited;
   await qdrant.stop();
+  rmSync(work, { recursive: true });
   if (code !== 0) process.exit(code);
   await showFile();
 }

@@ -17,6 +17,8 @@ export interface ExporterOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** An empty folder unless told, deep enough that no `.env` of others is above it. */
   readonly cwd?: string;
+  /** All that the program can read from its stdin, which is no terminal; nothing unless told. */
+  readonly stdin?: string;
   /** Kills the process when it aborts. */
   readonly signal?: AbortSignal;
   /** Until the process is killed and the run rejected. */
@@ -69,7 +71,7 @@ export async function startExporter(
   const child = Bun.spawn([...EXPORTER_COMMAND, ...args], {
     cwd: options.cwd ?? empty,
     env: { PATH: process.env.PATH ?? '', HOME: home, ...options.env, OUTPUT_TEMP_FOLDER: workFolder },
-    stdin: 'ignore',
+    stdin: options.stdin === undefined ? 'ignore' : Buffer.from(options.stdin),
     stdout: 'pipe',
     stderr: 'pipe',
     ...(options.signal === undefined ? {} : { signal: options.signal }),

@@ -17,6 +17,10 @@ export interface SeenRequest {
 export type Operation =
   | 'Head'
   | 'Get'
+  | 'List'
+  | 'Copy'
+  | 'CopyPart'
+  | 'Delete'
   | 'PutObject'
   | 'CreateUpload'
   | 'UploadPart'
@@ -40,6 +44,8 @@ export type Fault =
   | { readonly kind: 'hold'; readonly until: Promise<void> }
   /** The answer breaks off in the middle. */
   | { readonly kind: 'earlyClose' }
+  /** The answer is whole by its own word, and has half of its body. */
+  | { readonly kind: 'shortBody' }
   /** One bit of the body is turned on its way to the store. */
   | { readonly kind: 'corruptBody' }
   /** Another entity tag in the answer's header or body. */
@@ -172,6 +178,7 @@ async function answer(
     return respond(client, fault.status, errorXml(fault.code, 'Injected.'), fault.retryAfter);
   if (fault?.kind === 'errorBody') return respond(client, 200, errorXml(fault.code, 'Injected.'));
   if (request.operation === 'UploadPart') notePart(request, body.length, state);
+  if (request.operation === 'CopyPart') notePart(request, copiedBytes(request), state);
   if (request.operation === 'Complete' && !partsAreEqual(request, body, state)) {
     return respond(client, 400, errorXml('InvalidPart', 'All non-trailing parts must have the same length.'));
   }
@@ -185,7 +192,7 @@ async function answer(
     client.write(response.subarray(0, response.length >> 1), () => client.destroy());
     return;
   }
-  client.end(changedEtag(response, fault));
+  client.end(fault?.kind === 'shortBody' ? halved(response) : changedEtag(response, fault));
 }
 
 async function takeBody(
@@ -231,6 +238,14 @@ function errorXml(code: string, message: string): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`;
 }
 
+function halved(response: Buffer): Buffer {
+  const end = response.indexOf('\r\n\r\n') + 4;
+  const body = response.subarray(end, end + ((response.length - end) >> 1));
+  const head = response.subarray(0, end).toString('latin1');
+  const length = `Content-Length: ${body.length}`;
+  return Buffer.concat([Buffer.from(head.replace(/^content-length: \d+/im, length), 'latin1'), body]);
+}
+
 /** Same length for 'wrongEtag'; the body of an 'emptyEtag' answer is padded, so that Content-Length holds. */
 function changedEtag(response: Buffer, fault: Fault | undefined): Buffer {
   if (fault?.kind === 'noChecksum') {
@@ -260,6 +275,11 @@ function notePart(request: SeenRequest, bytes: number, state: State): void {
   state.partSizes.set(`${request.query.get('uploadId')} ${request.query.get('partNumber')}`, bytes);
 }
 
+function copiedBytes({ headers }: SeenRequest): number {
+  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(headers.get('x-amz-copy-source-range') ?? '') ?? [];
+  return Number(to) - Number(from) + 1;
+}
+
 function partsAreEqual(request: SeenRequest, body: Buffer, state: State): boolean {
   const upload = request.query.get('uploadId');
   const numbers = [...body.toString().matchAll(/<PartNumber>(\d+)</g)].map((match) => Number(match[1]));
@@ -278,7 +298,7 @@ function readRequest(head: string, before: readonly SeenRequest[]): SeenRequest 
     }),
   );
   const query = new URLSearchParams(search);
-  const operation = operationOf(method, query);
+  const operation = operationOf(method, query, headers.has('x-amz-copy-source'));
   const same = (other: SeenRequest) =>
     other.operation === operation && other.query.get('partNumber') === query.get('partNumber');
   return {
@@ -292,19 +312,21 @@ function readRequest(head: string, before: readonly SeenRequest[]): SeenRequest 
   };
 }
 
-function operationOf(method: string, query: URLSearchParams): Operation {
+function operationOf(method: string, query: URLSearchParams, copies: boolean): Operation {
   const upload = query.has('uploadId');
   switch (method) {
     case 'HEAD':
       return 'Head';
     case 'GET':
-      return upload ? 'ListParts' : 'Get';
+      if (upload) return 'ListParts';
+      return query.has('list-type') ? 'List' : 'Get';
     case 'PUT':
+      if (copies) return upload ? 'CopyPart' : 'Copy';
       return upload ? 'UploadPart' : 'PutObject';
     case 'POST':
       return upload ? 'Complete' : 'CreateUpload';
     case 'DELETE':
-      return upload ? 'Abort' : 'Other';
+      return upload ? 'Abort' : 'Delete';
     default:
       return 'Other';
   }

@@ -24,10 +24,11 @@ export function memoryTransport(points: readonly MemoryPoints[], looks: readonly
   const under = ({ shardKey }: PointSet) => points.find(({ key }) => key === (shardKey?.text ?? ''));
   const pageOf = (set: PointSet, offset: PointId | undefined, limit: number) => {
     const ids = under(set)?.ids ?? [];
-    const from = offset === undefined ? 0 : ids.findIndex((id) => compareIds(id, offset) >= 0);
-    return { ids: ids.slice(from, from + limit), next: ids[from + limit] };
+    const rest = offset === undefined ? ids : ids.filter((id) => compareIds(id, offset) >= 0);
+    return { ids: rest.slice(0, limit), next: rest[limit] };
   };
   return scriptedTransport({
+    collections: async () => [at(0).shape.collection],
     describe: async () => at(described++).shape,
     count: async () => at(counted++).count,
     scrollIds: async (set, { offset, limit }) => pageOf(set, offset, limit),

@@ -8,10 +8,12 @@ import type { RequestRecord } from './qdrant-double/request-record.ts';
 import { reading, SOURCE_DATE_EPOCH } from './recorded-exports.ts';
 import type { Protocol } from './recorded-points.ts';
 
-/** An export to a local file that is gone when this is looked at, whether it went well or not. */
+/** An export to a local file, by the default strategy, that is gone when this is looked at, whether it went well or not. */
 export interface Outcome {
   readonly code: number;
   readonly stderr: string;
+  /** Of a run that can be gone on with: the command, as the document of --json gives it. */
+  readonly resume: string | undefined;
   /** Of a run that failed. */
   readonly error: { readonly code: string; readonly message: string; readonly exitCode: number } | undefined;
   // biome-ignore lint/suspicious/noExplicitAny: tests look into it and fail by themselves
@@ -46,6 +48,7 @@ export async function exportOnce(
     return {
       code: run.code,
       stderr: run.stderr,
+      resume: run.json().resume,
       error: run.json().error,
       manifest: hasManifest ? JSON.parse(readFileSync(`${path}.json`, 'utf8')) : undefined,
       columns: hasFile ? await readColumnsWithHyparquet(path) : undefined,
@@ -60,3 +63,12 @@ export async function exportOnce(
 
 /** What is left where a run went well. */
 export const PUBLISHED = ['export.parquet', 'export.parquet.json'];
+
+/** What a run left that a later one can go on with: by name, but for the collection's, and without folders. */
+export function keptFiles({ left }: Outcome): readonly string[] {
+  const files = left.filter((name) => !/^qdrant-export(\/[^/]+)?$/.test(name));
+  return files.map((name) => name.replace(/^qdrant-export\/[^/]+\//, '')).sort();
+}
+
+/** Before its first unit was whole. */
+export const KEPT_AT_FIRST = ['journal', 'memory', 'ndjson-gz.ndjson.gz'];

@@ -34,7 +34,13 @@ export function planOf(other: Partial<ExportPlan> = {}): ExportPlan {
     key: 'k',
     manifestKey: 'k.json',
     options: {},
+    server: 'http://qdrant',
+    target: 'store/k',
+    exportedAt: new Date(0),
     streaming: true,
+    resume: false,
+    debug: false,
+    keep: undefined,
     dryRun: false,
     ...other,
   };

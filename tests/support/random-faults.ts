@@ -1,7 +1,8 @@
+import { seeded } from './batches.ts';
 import type { SeenRequest, Fault as StoreFault } from './fault-proxy.ts';
 import type { Faults, Fault as QdrantFault, RequestFacts } from './qdrant-double/fault.ts';
 
-export type Random = () => number;
+type Random = () => number;
 
 /** How a run is disturbed. `light` is to be survived, `dead` cannot be; `heavy` is survived if it is over soon. */
 export type Weather = 'light' | 'heavy' | 'dead';
@@ -14,7 +15,8 @@ export interface Storm {
 }
 
 export interface StormOptions {
-  readonly random: Random;
+  /** Of two numbers beside each other, one is for each side. */
+  readonly seed: number;
   readonly qdrant: Weather;
   readonly store: Weather;
   /** The program's own patience is at work, which is too long to let the store stall. */
@@ -22,19 +24,20 @@ export interface StormOptions {
 }
 
 const CHANCE: Readonly<Record<Weather, number>> = { light: 0.08, heavy: 0.3, dead: 0.1 };
-/** After so many faults heavy weather brings a side down for good. */
-const ENDURED = 25;
+/** After so many faults heavy weather brings a side down for good; the store is asked less. */
+const ENDURED = { qdrant: 25, store: 8 } as const;
 
-/** Faults by dice on both sides. */
-export function randomStorm({ random, qdrant, store, patient }: StormOptions): Storm {
+/** Faults by dice on both sides, each with dice of its own: what happens to one does not change the other's. */
+export function randomStorm({ seed, qdrant, store, patient }: StormOptions): Storm {
+  const [qdrantDice, storeDice] = [seeded(seed * 2), seeded(seed * 2 + 1)];
   const log: string[] = [];
   // By path: what is there is there, whatever becomes of the next object.
   const published = new Set<string>();
   const headFaults = new Map<string, number>();
-  // What is dead works for some requests, and then never again: at the latest when points are read, or parts or
-  // the manifest are sent.
-  const qdrantDiesAt = 1 + Math.floor(random() * 7);
-  const storeDiesAt = 1 + Math.floor(random() * 8);
+  // What is dead works for some requests, and then never again: Qdrant at the latest in the look at the collection after
+  // its last point, the store when parts or the manifest are sent.
+  const qdrantDiesAt = 1 + Math.floor(qdrantDice() * 13);
+  const storeDiesAt = 1 + Math.floor(storeDice() * 12);
   let stored = 0;
   let qdrantFaults = 0;
   let storeFaults = 0;
@@ -43,10 +46,10 @@ export function randomStorm({ random, qdrant, store, patient }: StormOptions): S
     if (qdrant === 'dead' && request.index >= qdrantDiesAt) {
       return { kind: 'status', http: 401, grpc: 16, message: 'Invalid API key or JWT' };
     }
-    if (qdrant === 'heavy' && qdrantFaults > ENDURED) return DOWN;
-    if (random() >= CHANCE[qdrant]) return undefined;
+    if (qdrant === 'heavy' && qdrantFaults > ENDURED.qdrant) return DOWN;
+    if (qdrantDice() >= CHANCE[qdrant]) return undefined;
     qdrantFaults++;
-    return anyQdrantFault(random, patient);
+    return anyQdrantFault(qdrantDice, patient);
   }
 
   function storeFault(request: SeenRequest): StoreFault | undefined {
@@ -57,15 +60,15 @@ export function randomStorm({ random, qdrant, store, patient }: StormOptions): S
     if (store === 'dead' && !cleansUp && !isThere && stored++ >= storeDiesAt) {
       return { kind: 'status', status: 403, code: 'AccessDenied' };
     }
-    if (store === 'heavy' && storeFaults > ENDURED && !cleansUp && !isThere) {
+    if (store === 'heavy' && storeFaults > ENDURED.store && !cleansUp && !isThere) {
       return { kind: 'status', status: 503, code: 'SlowDown' };
     }
-    if (random() >= CHANCE[store]) {
+    if (storeDice() >= CHANCE[store]) {
       if (publishes) published.add(path);
       return undefined;
     }
     storeFaults++;
-    const fault = anyStoreFault(random, request, patient);
+    const fault = anyStoreFault(storeDice, request, patient);
     const acts = fault.kind !== 'status' && fault.kind !== 'reset' && fault.kind !== 'stall';
     if (publishes && acts && fault.kind !== 'errorBody') {
       // An answer is lost once; whether the object is there must then be possible to find out.

@@ -171,7 +171,8 @@ async function exportedTo(
   const result = await runExporter(
     [
       ...reading(double, protocol, collection),
-      ...['--schema', schema, '--output', path, '--compression', 'none', '--json', ...args],
+      ...['--strategy', 'parquet-med', '--schema', schema, '--output', path],
+      ...['--compression', 'none', '--json', ...args],
     ],
     { env: { SOURCE_DATE_EPOCH } },
   );

@@ -3,13 +3,18 @@ import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  AbortMultipartUploadCommand,
   CreateBucketCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
+  ListPartsCommand,
   PutObjectCommand,
   S3Client,
+  UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import { Secret } from '../../lib/secret.ts';
+import type { S3Address } from '../../lib/storage/s3-sdk.ts';
 
 /** A real S3 service on loopback: versitygw over a fresh folder. */
 export interface S3Server {
@@ -21,6 +26,11 @@ export interface S3Server {
   readonly dir: string;
   /** UploadIds of unfinished multipart uploads. */
   openUploads(): Promise<string[]>;
+  /** What the store has of an unfinished upload. */
+  parts(key: string, uploadId: string): Promise<readonly ServerPart[]>;
+  /** Writes a part as somebody else would. */
+  writePart(key: string, uploadId: string, number: number, body: Uint8Array): Promise<void>;
+  abortUploads(): Promise<void>;
   /** The object's bytes, or undefined when there is none. */
   bytes(key: string): Promise<Uint8Array | undefined>;
   head(
@@ -28,6 +38,25 @@ export interface S3Server {
   ): Promise<{ readonly bytes: number; readonly etag: string; readonly contentType: string } | undefined>;
   write(key: string, body: Uint8Array): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface ServerPart {
+  readonly number: number;
+  readonly bytes: number;
+  /** Without quotes. */
+  readonly etag: string;
+  readonly crc32: string | undefined;
+}
+
+/** How a destination finds the server, or a proxy in front of it. */
+export function addressOf(server: S3Server, endpoint = server.endpoint): S3Address {
+  return {
+    endpoint,
+    region: server.region,
+    bucket: server.bucket,
+    accessKeyId: new Secret(server.accessKeyId),
+    secretAccessKey: new Secret(server.secretAccessKey),
+  };
 }
 
 /** Stands where there is no server, in tests that are skipped then: their names and settings are still made. */
@@ -39,6 +68,9 @@ export const NO_S3_SERVER: S3Server = {
   bucket: '',
   dir: '',
   openUploads: () => Promise.reject(new Error('there is no S3 server')),
+  parts: () => Promise.reject(new Error('there is no S3 server')),
+  writePart: () => Promise.reject(new Error('there is no S3 server')),
+  abortUploads: () => Promise.reject(new Error('there is no S3 server')),
   bytes: () => Promise.reject(new Error('there is no S3 server')),
   head: () => Promise.reject(new Error('there is no S3 server')),
   write: () => Promise.reject(new Error('there is no S3 server')),
@@ -103,11 +135,40 @@ export async function startS3Server(): Promise<S3Server | undefined> {
   };
 }
 
-function views(client: S3Client): Pick<S3Server, 'openUploads' | 'bytes' | 'head' | 'write'> {
+type Views = 'openUploads' | 'parts' | 'writePart' | 'abortUploads' | 'bytes' | 'head' | 'write';
+
+function views(client: S3Client): Pick<S3Server, Views> {
+  const uploads = async () => {
+    const answer = await client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
+    return answer.Uploads ?? [];
+  };
   return {
-    async openUploads() {
-      const answer = await client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
-      return (answer.Uploads ?? []).map((upload) => upload.UploadId ?? '');
+    openUploads: async () => (await uploads()).map((upload) => upload.UploadId ?? ''),
+    async parts(key, uploadId) {
+      const command = new ListPartsCommand({ Bucket: BUCKET, Key: key, UploadId: uploadId });
+      return ((await client.send(command)).Parts ?? []).map((part) => ({
+        number: part.PartNumber ?? 0,
+        bytes: part.Size ?? 0,
+        etag: (part.ETag ?? '').replaceAll('"', ''),
+        crc32: part.ChecksumCRC32,
+      }));
+    },
+    async writePart(key, uploadId, number, body) {
+      await client.send(
+        new UploadPartCommand({
+          Bucket: BUCKET,
+          Key: key,
+          UploadId: uploadId,
+          PartNumber: number,
+          Body: body,
+          ChecksumAlgorithm: 'CRC32',
+        }),
+      );
+    },
+    async abortUploads() {
+      for (const { Key, UploadId } of await uploads()) {
+        await client.send(new AbortMultipartUploadCommand({ Bucket: BUCKET, Key, UploadId }));
+      }
     },
     bytes: (key) =>
       orUndefined(async () => {

@@ -5,6 +5,7 @@ export function scriptedTransport(methods: Partial<Transport>): Transport {
   const unexpected = (name: string) => () => Promise.reject(new Error(`${name} was not expected`));
   return {
     protocol: 'grpc',
+    collections: unexpected('collections'),
     describe: unexpected('describe'),
     count: unexpected('count'),
     scrollIds: unexpected('scrollIds'),

@@ -1,6 +1,7 @@
 import type { ByteWriter } from './byte-writer.ts';
 import type { Change } from './change.ts';
 import type { JsonObject } from './exact-json.ts';
+import type { Fetched } from './fetch-counter.ts';
 import type { Filter } from './filter.ts';
 import type { IdKey } from './point-id.ts';
 import type { StoredPoint } from './stored-point.ts';
@@ -35,6 +36,8 @@ export interface PointSource {
   matches(position: number, filter: Filter): boolean;
   /** The point as such, where bytes that come prepared do not serve. */
   point(position: number): StoredPoint;
+  /** Counts points that are put into an answer with more than their ids, where anybody counts them. */
+  noteFetched(positions: readonly number[]): void;
   /** About how many bytes a point takes in an answer of either protocol, so that its buffer need not grow. */
   jsonBytes(selection: Selection): number;
   protoBytes(selection: Selection): number;
@@ -58,6 +61,8 @@ export interface Collection {
   readonly indexedVectors: number;
   /** Updates that wait to be applied, which servers tell from 1.18 on. */
   readonly updateQueue: number;
+  /** Undefined where nobody counts. */
+  readonly fetched: Fetched | undefined;
   /** Points of some shard keys, or of all: equal ids under two keys then show once, but count twice. */
   points(shardKeys: readonly ShardKey[] | undefined): {
     readonly source: PointSource;

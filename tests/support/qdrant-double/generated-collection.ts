@@ -1,6 +1,7 @@
 import type { Change } from './change.ts';
 import type { Collection, QdrantVersion, ShardKey } from './collection.ts';
 import { type JsonObject, objectOf } from './exact-json.ts';
+import { FetchCounter } from './fetch-counter.ts';
 import type { GeneratedCollection } from './generated-id.ts';
 import { GeneratedPoints } from './generated-points.ts';
 import { GeneratedTemplates } from './generated-templates.ts';
@@ -24,6 +25,7 @@ const MOST_VECTORS = 30;
 class MadeUpCollection implements Collection {
   readonly name: string;
   readonly shardKeys: readonly ShardKey[];
+  readonly fetched: FetchCounter;
   readonly #settings: GeneratedCollection;
   readonly #version: QdrantVersion;
   /** One a shard key, in their order, or one for all; what they show is made anew where vectors change. */
@@ -38,6 +40,7 @@ class MadeUpCollection implements Collection {
     this.name = settings.name;
     this.shardKeys = shardKeys.map(({ key }) => key);
     this.updateQueue = settings.updateQueue ?? 0;
+    this.fetched = new FetchCounter(points, this.shardKeys);
     this.#settings = settings;
     this.#version = version;
     this.#presences =
@@ -113,7 +116,7 @@ class MadeUpCollection implements Collection {
     const templates = new GeneratedTemplates(this.#settings, this.#vectors, this.#version);
     if (isPrepared) templates.prepare();
     return this.#presences.map(
-      (presence, at) => new GeneratedPoints(templates, presence, this.shardKeys[at]),
+      (presence, at) => new GeneratedPoints(templates, presence, this.shardKeys[at], this.fetched),
     );
   }
 }

@@ -1,5 +1,6 @@
 import type { ByteWriter } from './byte-writer.ts';
 import type { PointSource, Selection, ShardKey } from './collection.ts';
+import type { FetchCounter } from './fetch-counter.ts';
 import { type Filter, matchesFilter } from './filter.ts';
 import {
   type GeneratedCollection,
@@ -41,6 +42,7 @@ const NOTHING = Buffer.alloc(0);
 export class GeneratedPoints implements PointSource {
   readonly length: number;
   readonly presence: Presence;
+  readonly #fetched: FetchCounter;
   readonly #settings: GeneratedCollection;
   readonly #templates: GeneratedTemplates;
   readonly #numbers: number;
@@ -54,10 +56,16 @@ export class GeneratedPoints implements PointSource {
   readonly #isEven: boolean;
   readonly #wanted = new WeakMap<object, number>();
 
-  constructor(templates: GeneratedTemplates, presence: Presence, shardKey: ShardKey | undefined) {
+  constructor(
+    templates: GeneratedTemplates,
+    presence: Presence,
+    shardKey: ShardKey | undefined,
+    fetched: FetchCounter,
+  ) {
     const { settings, vectors } = templates;
     this.length = settings.points;
     this.presence = presence;
+    this.#fetched = fetched;
     this.#settings = settings;
     this.#templates = templates;
     this.#numbers = numberCount(settings);
@@ -105,6 +113,10 @@ export class GeneratedPoints implements PointSource {
 
   point(position: number): StoredPoint {
     return generatedStoredPoint(this.#settings, position, this.#shardKey, this.#templates.vectors);
+  }
+
+  noteFetched(positions: readonly number[]): void {
+    this.#fetched.add(positions, this.#shardKey);
   }
 
   jsonBytes({ payload, vectors }: Selection): number {

@@ -19,7 +19,8 @@ const SESSION_MEGABYTES = 4096;
 /** Lets uploads of many ids come in one go; the default of 64 KiB makes a client wait for every window. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
-export async function startGrpcServer(context: ServerContext): Promise<RunningServer> {
+/** Port 0 is any. */
+export async function startGrpcServer(context: ServerContext, port: number): Promise<RunningServer> {
   const settings = { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: 1024 };
   const options = { settings, maxSessionMemory: SESSION_MEGABYTES };
   const { tls } = context;
@@ -45,7 +46,10 @@ export async function startGrpcServer(context: ServerContext): Promise<RunningSe
     const socket = stream.session === undefined ? undefined : sessions.get(stream.session);
     receive({ context, pacer, stream, headers, cutConnection: () => socket?.resetAndDestroy() });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
   return {
     port: (server.address() as AddressInfo).port,
     stop: async () => {

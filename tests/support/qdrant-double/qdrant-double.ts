@@ -1,13 +1,13 @@
 import type { Change } from './change.ts';
 import type { Collection, QdrantVersion } from './collection.ts';
 import type { Faults, Method, RequestFacts } from './fault.ts';
+import type { Fetched } from './fetch-counter.ts';
 import { generatedCollection } from './generated-collection.ts';
 import type { GeneratedCollection } from './generated-id.ts';
-import { startGrpcServer } from './grpc-server.ts';
 import { RECORDED_ALIAS, type RecordedServer, recordedCollections } from './recorded-collections.ts';
 import type { RequestRecord } from './request-record.ts';
-import { startRestServer } from './rest-server.ts';
 import type { ServerContext } from './server-context.ts';
+import { ServerPair } from './server-pair.ts';
 import { Service } from './service.ts';
 import { Recorder, type Stats } from './stats.ts';
 
@@ -52,6 +52,12 @@ export interface QdrantDouble {
   changeAfter(requests: RequestCount, collection: string, change: Change): void;
   /** Replaces the faults; undefined ends them. */
   setFaults(faults: Faults | undefined): void;
+  /** Of a generated collection, which counts from its start on. */
+  fetched(collection: string): Fetched;
+  /** Cuts every connection and listens no more, as a server that went down. Rejects while it is down. */
+  pause(): Promise<void>;
+  /** Listens again, on the same ports; nothing was forgotten meanwhile. Rejects while it is up. */
+  resume(): Promise<void>;
   /** Cuts every connection. */
   stop(): Promise<void>;
 }
@@ -80,14 +86,14 @@ export async function startQdrantDouble(options: QdrantDoubleOptions = {}): Prom
     pointsPerSecond: options.pointsPerSecond,
     tls: options.tls,
   };
-  const rest = startRestServer(context);
-  const grpc = await startGrpcServer(context);
+  const servers = new ServerPair(context);
+  await servers.start();
   const scheme = options.tls === undefined ? 'http' : 'https';
   return {
-    grpcUrl: `${scheme}://127.0.0.1:${grpc.port}`,
-    restUrl: `${scheme}://127.0.0.1:${rest.port}`,
-    grpcPort: grpc.port,
-    restPort: rest.port,
+    grpcUrl: `${scheme}://127.0.0.1:${servers.grpcPort}`,
+    restUrl: `${scheme}://127.0.0.1:${servers.restPort}`,
+    grpcPort: servers.grpcPort,
+    restPort: servers.restPort,
     stats: recorder.stats,
     requests: recorder.requests,
     change: (collection, change) => changeNow(service, collection, change),
@@ -99,9 +105,21 @@ export async function startQdrantDouble(options: QdrantDoubleOptions = {}): Prom
     setFaults(faults) {
       recorder.faults = faults;
     },
-    async stop() {
-      await Promise.all([rest.stop(), grpc.stop()]);
+    fetched(collection) {
+      const { fetched } = service.find(collection);
+      if (fetched === undefined)
+        throw new Error(`The double counts no points of "${collection}": it is stored`);
+      return fetched;
     },
+    async pause() {
+      if (!servers.isUp) throw new Error('The double is down already');
+      await servers.stop();
+    },
+    async resume() {
+      if (servers.isUp) throw new Error('The double is not down');
+      await servers.start();
+    },
+    stop: () => servers.stop(),
   };
 }
 

@@ -14,12 +14,12 @@ interface Peer {
   readonly reader: Http1Reader;
 }
 
-/** An HTTP/1.1 server on a bare socket: every byte and every way to end a connection is in its hand. */
-export function startRestServer(context: ServerContext): RunningServer {
+/** An HTTP/1.1 server on a bare socket: every byte and every way to end a connection is in its hand. Port 0 is any. */
+export function startRestServer(context: ServerContext, port: number): RunningServer {
   const pacer = new Pacer(context.pointsPerSecond);
   const listener = Bun.listen<Peer>({
     hostname: '127.0.0.1',
-    port: 0,
+    port,
     ...(context.tls === undefined ? {} : { tls: { key: context.tls.key, cert: context.tls.cert } }),
     socket: {
       open(socket) {

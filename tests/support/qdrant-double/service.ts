@@ -59,8 +59,9 @@ export class Service {
     for (const collection of collections) this.#collections.set(collection.name, collection);
   }
 
+  /** In the order in which they were given: a server lists them in none of its own. */
   get names(): string[] {
-    return [...this.#collections.keys()].toSorted();
+    return [...this.#collections.keys()];
   }
 
   has(name: string): boolean {
@@ -92,14 +93,15 @@ export class Service {
     const collection = this.#admit(request, 1, limit);
     const { source } = collection.points(request.shardKeys);
     const positions: number[] = [];
+    let next = -1;
     let at = offset === undefined ? 0 : source.positionAtOrAfter(offset);
-    for (; at < source.length; at++) {
+    for (; at < source.length && next < 0; at++) {
       if (!source.isPresent(at)) continue;
       if (filter !== undefined && !source.matches(at, filter)) continue;
-      if (positions.length === limit) return { source, positions, next: at };
-      positions.push(at);
+      if (positions.length === limit) next = at;
+      else positions.push(at);
     }
-    return { source, positions, next: -1 };
+    return noted({ source, positions, next }, request.selection);
   }
 
   retrieve(request: RetrieveRequest): PointPage {
@@ -110,7 +112,7 @@ export class Service {
       const position = source.positionOf(id);
       if (position >= 0 && source.isPresent(position) && source.isRetrievable(position)) seen.add(position);
     }
-    return { source, positions: [...seen], next: -1 };
+    return noted({ source, positions: [...seen], next: -1 }, request.selection);
   }
 
   count(request: CountRequest): number {
@@ -148,6 +150,11 @@ export class Service {
     }
     return limiter;
   }
+}
+
+function noted(page: PointPage, { payload, vectors }: Selection): PointPage {
+  if (payload !== false || vectors !== false) page.source.noteFetched(page.positions);
+  return page;
 }
 
 function strictMode(collection: Collection): JsonObject | undefined {

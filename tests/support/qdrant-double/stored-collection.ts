@@ -33,6 +33,7 @@ class KeptCollection implements Collection {
   #rows: readonly StoredPoint[];
   create: JsonObject;
   updateQueue = 0;
+  readonly fetched = undefined;
 
   constructor({ create, name, points, shardKeys = [] }: StoredCollectionOptions, version: QdrantVersion) {
     this.name = name;
@@ -131,6 +132,7 @@ function storedPoints(unordered: StoredPoint[], version: QdrantVersion): PointSo
         hasVector: (name) => at(position).vectors.has(name),
       }),
     point: at,
+    noteFetched: () => {},
     jsonBytes: () => 256,
     protoBytes: () => 256,
     writeJsonId: (out: ByteWriter, position: number) => out.ascii(idJson(at(position).id)),

@@ -18,6 +18,9 @@ export function unionPoints(sources: readonly PointSource[]): PointSource {
     isRetrievable: (position) => at(position).isRetrievable(position),
     matches: (position, filter) => at(position).matches(position, filter),
     point: (position) => at(position).point(position),
+    noteFetched: (positions) => {
+      for (const position of positions) at(position).noteFetched([position]);
+    },
     jsonBytes: (selection) => first.jsonBytes(selection),
     protoBytes: (selection) => first.protoBytes(selection),
     writeJsonId: (out, position) => first.writeJsonId(out, position),

@@ -1,15 +1,19 @@
 import { describe, expect, test } from 'bun:test';
 import { refuseContradictions } from '../../../lib/cli/contradictions.ts';
-import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
+import { EXPORTER_R2_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
+import { readExporterRequest } from '../../../lib/cli/exporter-request.ts';
 import { parseArguments, resolveFlags } from '../../../lib/cli/parse-flags.ts';
-import { readExporterSettings } from '../../../lib/cli/settings.ts';
 import { ToolError } from '../../../lib/errors.ts';
 
 /** The sentence that refuses these flags, or undefined where they go together. */
-function refusal(line: string, environment: Record<string, string> = {}): string | undefined {
-  const given = parseArguments(line.split(' '), EXPORTER_R2_FLAGS, LATER_FLAGS);
+function refusal(
+  line: string,
+  environment: Record<string, string> = {},
+  isInteractive = false,
+): string | undefined {
+  const given = parseArguments(line.split(' '), EXPORTER_R2_FLAGS);
   try {
-    refuseContradictions(resolveFlags(given, environment, EXPORTER_R2_FLAGS));
+    refuseContradictions(resolveFlags(given, environment, EXPORTER_R2_FLAGS), isInteractive);
     return undefined;
   } catch (error) {
     if (error instanceof ToolError && error.code === 'usage') return error.message;
@@ -34,6 +38,63 @@ describe('refuseContradictions()', () => {
       '--stream-upload wants a strategy to be named: --strategy parquet-small, --strategy parquet-med or --strategy parquet-large.',
     );
     expect(refusal('--stream-upload --strategy parquet-med')).toBeUndefined();
+  });
+
+  test('refuses --stream-upload with ndjson-gz when that is named', () => {
+    expect(refusal('--stream-upload --strategy ndjson-gz')).toBe(
+      '--stream-upload and --strategy ndjson-gz contradict: that one makes the Parquet file of a whole file on disk; parquet-small, parquet-med and parquet-large can be uploaded while they are made.',
+    );
+    expect(refusal('--strategy ndjson-gz --row-group-size 5')).toBeUndefined();
+  });
+
+  test('refuses --all beside a named collection, but not beside the variable', () => {
+    expect(refusal('--all --collection c')).toBe(
+      '--all and --collection contradict: every collection is exported already.',
+    );
+    expect(refusal('--all', { QDRANT_COLLECTION_NAME: 'c' })).toBeUndefined();
+  });
+
+  test('refuses more than one collection, and dated copies, for one local file', () => {
+    const why = '--output names one file, and each collection wants its own.';
+    expect(refusal('--all --output f')).toBe(`--all and --output contradict: ${why}`);
+    expect(refusal('--collection a --collection b --output f')).toBe(
+      `several --collection and --output contradict: ${why}`,
+    );
+    expect(refusal('--keep 3 --output f')).toBe(
+      '--keep and --output contradict: dated copies are made in a store, not of a local file.',
+    );
+    expect(refusal('--collection a --output f')).toBeUndefined();
+    expect(refusal('--collection a --collection b --keep 3')).toBeUndefined();
+  });
+
+  test('refuses --debug where nobody could answer, unless --yes does or nothing is uploaded', () => {
+    const sentence =
+      '--debug asks before the upload, and there is no terminal to ask at; --yes is wanted with it.';
+    expect(refusal('--debug')).toBe(sentence);
+    expect(refusal('--debug --dry-run')).toBe(sentence);
+    expect(refusal('--debug', {}, true)).toBeUndefined();
+    expect(refusal('--debug --yes')).toBeUndefined();
+    expect(refusal('--debug --output f')).toBeUndefined();
+  });
+
+  test('refuses --debug with --stream-upload, at a terminal and with --yes too', () => {
+    for (const isInteractive of [true, false]) {
+      expect(refusal('--debug --yes --stream-upload --strategy parquet-med', {}, isInteractive)).toBe(
+        '--stream-upload and --debug contradict: there are no work files to keep, and no upload to ask before.',
+      );
+    }
+  });
+
+  test('lets --resume be with everything that leaves something behind, and with --dry-run', () => {
+    for (const line of [
+      '--resume --dry-run',
+      '--resume --all',
+      '--resume --output f',
+      '--resume --keep 2',
+      '--resume --stream-upload --strategy parquet-med',
+    ]) {
+      expect(refusal(line)).toBeUndefined();
+    }
   });
 
   test.each(['points', 'pinecone', 'milvus'])(
@@ -75,18 +136,18 @@ describe('refuseContradictions()', () => {
   });
 });
 
-describe('readExporterSettings()', () => {
+describe('readExporterRequest()', () => {
   test.each(['pinecone', 'milvus'])(
     'refuses --vectors none with --schema %s, for want of any vector',
     (schema) => {
       const read = (vectors: string, as: string) => () =>
-        readExporterSettings(
+        readExporterRequest(
           parseArguments(
             ['--collection', 'c', '--output', 'f', '--schema', as, '--vectors', vectors],
             EXPORTER_R2_FLAGS,
-            LATER_FLAGS,
           ),
           {},
+          { isInteractive: false },
         );
       expect(read('none', schema)).toThrow(
         `--vectors none and --schema ${schema} contradict: every row of it has a vector.`,

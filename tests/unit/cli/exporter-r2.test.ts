@@ -54,6 +54,20 @@ describe('exporter-r2', () => {
     expect(err).toStartWith('Error: --filter @filter.json is not JSON: line 1, column 11 has "}" where ');
   });
 
+  test('refuses --debug where nobody could answer, before it asks any server', async () => {
+    const store = {
+      R2_ENDPOINT: 'https://x',
+      R2_ACCESS_KEY_ID: 'a',
+      R2_SECRET_ACCESS_KEY: 's',
+      R2_BUCKET: 'b',
+    };
+    expect(await exporter(['--collection', 'c', '--debug'], store)).toEqual({
+      code: 2,
+      out: '',
+      err: 'Error: --debug asks before the upload, and there is no terminal to ask at; --yes is wanted with it.\n',
+    });
+  });
+
   test('prints usage errors as JSON too with --json, even when another flag cannot be read', async () => {
     const { out, code } = await exporter(['--parallel', '--json']);
     expect(code).toBe(2);

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
-import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
+import { EXPORTER_R2_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
+import { readExporterRequest } from '../../../lib/cli/exporter-request.ts';
 import { exporterR2Help } from '../../../lib/cli/help.ts';
 import { parseArguments } from '../../../lib/cli/parse-flags.ts';
-import { readExporterSettings } from '../../../lib/cli/settings.ts';
 
 test('exporterR2Help() fits 80 columns and begins with examples', () => {
   const lines = exporterR2Help().split('\n');
@@ -20,13 +20,15 @@ test('exporterR2Help() names every flag, its variable and its default', () => {
   expect(text).toContain('[or QDRANT_URL; default localhost]');
   expect(text).toContain('[zstd, snappy, gzip, none; default zstd]');
   expect(text).toContain("[all, majority, quorum, 1 or more; default the server's]");
+  expect(text).toContain('required without --all. [or QDRANT_COLLECTION_NAME]');
+  expect(text).toContain('parquet-large; default ndjson-gz]');
   expect(text).toContain('--limit N Stop after so many points, in id order. [1 or more]');
 });
 
 test('exporterR2Help() has examples that the program takes as they stand', () => {
   const examples = exporterR2Help().split('Examples\n')[1]?.split('\n\nSource')[0] ?? '';
   const lines = examples.replaceAll('\\\n', '').match(/^ +exporter-r2 .*$/gm) ?? [];
-  expect(lines.length).toBe(4);
+  expect(lines.length).toBe(6);
   for (const line of lines) {
     const [, ...argv] = line.trim().match(/'[^']*'|\S+/g) ?? [];
     const given = argv.map((argument) => argument.replace(/^'(.*)'$/, '$1'));
@@ -37,7 +39,7 @@ test('exporterR2Help() has examples that the program takes as they stand', () =>
       R2_SECRET_ACCESS_KEY: 's',
     };
     expect(() =>
-      readExporterSettings(parseArguments(given, EXPORTER_R2_FLAGS, LATER_FLAGS), environment),
+      readExporterRequest(parseArguments(given, EXPORTER_R2_FLAGS), environment, { isInteractive: false }),
     ).not.toThrow();
   }
 });

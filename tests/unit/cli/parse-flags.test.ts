@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import { closest } from '../../../lib/cli/closest.ts';
-import { EXPORTER_R2_FLAGS, LATER_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
+import { EXPORTER_R2_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
 import { parseArguments, resolveFlags } from '../../../lib/cli/parse-flags.ts';
 import { ToolError } from '../../../lib/errors.ts';
 
 function read(argv: string[], environment: Record<string, string> = {}) {
-  return resolveFlags(parseArguments(argv, EXPORTER_R2_FLAGS, LATER_FLAGS), environment, EXPORTER_R2_FLAGS);
+  return resolveFlags(parseArguments(argv, EXPORTER_R2_FLAGS), environment, EXPORTER_R2_FLAGS);
 }
 
 function sentence(argv: string[], environment: Record<string, string> = {}): string {
@@ -20,8 +20,8 @@ function sentence(argv: string[], environment: Record<string, string> = {}): str
 
 describe('parseArguments()', () => {
   test('reads --flag value and --flag=value alike', () => {
-    expect(read(['--collection', 'a=b', '--batch-size=7']).values).toMatchObject({
-      collection: 'a=b',
+    expect(read(['--prefix', 'a=b', '--batch-size=7']).values).toMatchObject({
+      prefix: 'a=b',
       'batch-size': 7,
     });
   });
@@ -48,6 +48,19 @@ describe('parseArguments()', () => {
     expect(read(['--yes', '--yes']).values.yes).toBe(true);
   });
 
+  test('gathers the values of --collection in their order, and wants each of them once', () => {
+    expect(read(['--collection', 'b', '--http', '--collection=a']).values.collection).toEqual(['b', 'a']);
+    expect(sentence(['--collection', 'a', '--collection', 'b', '--collection=a'])).toBe(
+      '--collection names "a" more than once, and it is wanted once.',
+    );
+    expect(sentence(['--collection', 'a', '--collection='])).toBe(
+      '--collection is empty; a value is wanted.',
+    );
+    expect(sentence(['--collection', 'a', '--collection'])).toBe(
+      '--collection wants a value, and nothing follows it.',
+    );
+  });
+
   test('refuses a value for a switch', () => {
     expect(sentence(['--http=false'])).toBe('--http takes no value, but was given "false".');
   });
@@ -70,10 +83,6 @@ describe('parseArguments()', () => {
     expect(sentence(['--constructor'])).toStartWith('--constructor is not a flag of this program.');
     expect(sentence(['--__proto__=1'])).toStartWith('--__proto__ is not a flag of this program.');
   });
-
-  test.each([...LATER_FLAGS])('knows that --%s belongs to a later version', (name) => {
-    expect(sentence([`--${name}`])).toBe(`--${name} is not available in this version.`);
-  });
 });
 
 describe('resolveFlags()', () => {
@@ -81,7 +90,7 @@ describe('resolveFlags()', () => {
     const flags = read([]);
     expect(flags.values).toMatchObject({
       'batch-size': 10_000,
-      strategy: 'parquet-med',
+      strategy: 'ndjson-gz',
       timeout: 60,
       http: false,
     });
@@ -92,8 +101,10 @@ describe('resolveFlags()', () => {
   test('lets a flag win over its variable, and names the one that spoke', () => {
     const environment = { QDRANT_COLLECTION_NAME: 'from-env', QDRANT_URL: 'env-host' };
     const flags = read(['--collection', 'typed'], environment);
-    expect(flags.values.collection).toBe('typed');
+    expect(flags.values.collection).toEqual(['typed']);
     expect(flags.source('collection')).toBe('--collection');
+    expect(read([], environment).values.collection).toEqual(['from-env']);
+    expect(read([]).values.collection).toBeUndefined();
     expect(flags.values.url).toBe('env-host');
     expect(flags.source('url')).toBe('QDRANT_URL');
   });
@@ -105,6 +116,7 @@ describe('resolveFlags()', () => {
     ['row-group-size', 1, 10_000_000],
     ['retrieve-batch', 1, 500_000],
     ['limit', 1, Number.MAX_SAFE_INTEGER],
+    ['keep', 1, 1_000_000],
   ] as const)('takes --%s from %d to %d and nothing else', (name, min, max) => {
     expect(read([`--${name}=${min}`]).values[name]).toBe(min);
     expect(read([`--${name}=${max}`]).values[name]).toBe(max);
@@ -157,12 +169,6 @@ describe('resolveFlags()', () => {
       '--schema is "point"; it takes keyed, points, pinecone or milvus. Did you mean points?',
     );
     expect(sentence(['--passes', '2'])).toBe('--passes is "2"; it takes auto, one or two.');
-  });
-
-  test('says of ndjson-gz that it is not available yet', () => {
-    expect(sentence(['--strategy', 'ndjson-gz'])).toBe(
-      '--strategy ndjson-gz is not available in this version; it takes parquet-small, parquet-med or parquet-large.',
-    );
   });
 });
 

@@ -27,7 +27,8 @@ function plan(shape: Partial<CollectionShape> = {}, more: Partial<PlanSummary> =
     passesReason: 'scroll slows down with 6 shards, retrieve does not',
     format: 'parquet-med, row groups of 10,000 rows, zstd, plain vectors',
     location: 's3://backups/docs/latest.parquet',
-    workFile: '/tmp/qdrant-export/docs/parquet-med.parquet',
+    converter: 'DuckDB 1.5.6, at most 256 MiB',
+    workFolder: '/tmp/qdrant-export/docs',
     estimatedBytes: 812_000_000,
     pointsInMemory: 4_096,
     ...more,
@@ -55,10 +56,17 @@ describe('planLines()', () => {
       'Vectors     unnamed 1,024 dense Cosine',
       'Passes      two (scroll slows down with 6 shards, retrieve does not)',
       'Format      parquet-med, row groups of 10,000 rows, zstd, plain vectors',
+      'Convert     DuckDB 1.5.6, at most 256 MiB',
       'Target      s3://backups/docs/latest.parquet, about 812 MB',
-      'Work file   /tmp/qdrant-export/docs/parquet-med.parquet',
+      'Work files  /tmp/qdrant-export/docs',
       'In memory   at most 4,096 points at once',
     ]);
+  });
+
+  test('says nothing of a converter and of work files where there are none', () => {
+    const summary = plan({}, { converter: undefined, workFolder: undefined });
+    expect(row('Convert', summary)).toBeUndefined();
+    expect(row('Work files', summary)).toBeUndefined();
   });
 
   test('tells filter, shard key and limit where they were asked for, and that not all points are exported', () => {

@@ -24,7 +24,8 @@ const PLAN: PlanSummary = {
   passesReason: 'scroll slows down with 6 shards, retrieve does not',
   format: 'parquet-med, row groups of 10,000 rows, zstd, plain vectors',
   location: 's3://backups/docs/latest.parquet',
-  workFile: '/tmp/qdrant-export/docs/parquet-med.parquet',
+  converter: undefined,
+  workFolder: '/tmp/qdrant-export/docs',
   estimatedBytes: 812_000_000,
   pointsInMemory: 4_096,
 };
@@ -35,6 +36,7 @@ interface Options {
   quiet?: boolean;
   verbose?: boolean;
   colour?: boolean;
+  about?: string;
 }
 
 /** A progress on a clock that only `pass` moves. */
@@ -54,6 +56,7 @@ function start(options: Options = {}) {
     asked: { vectors: undefined, filter: undefined, limit: 7, shardKey: undefined },
     quiet: options.quiet ?? false,
     verbose: options.verbose ?? false,
+    about: options.about ?? '',
     now: () => time,
     every: (period, call) => {
       tick = { period, call };
@@ -128,6 +131,38 @@ describe('Progress on a terminal', () => {
     run.pass(1_600);
     run.progress.show({ kind: 'progress', rows: 0, bytes: 1_000 });
     expect(run.last()).toContain(' 100%  ');
+  });
+
+  test.each(['export', 'convert'] as const)('counts rows in the phase %s', (phase) => {
+    const run = start({ columns: 120 });
+    run.progress.show({ kind: 'phase', phase, total: 1_000 });
+    run.pass(500);
+    run.progress.show({ kind: 'progress', rows: 500, bytes: 7_000 });
+    expect(run.last()).toMatch(/ 50% {2}500\/1,000 rows {2}ETA 0\.5s {2}1,000\/s {2}14 kB\/s /);
+  });
+
+  test.each(['upload', 'verify', 'copy'] as const)('counts bytes in the phase %s', (phase) => {
+    const run = start({ columns: 120 });
+    run.progress.show({ kind: 'phase', phase, total: 8_000 });
+    run.pass(500);
+    run.progress.show({ kind: 'progress', rows: 0, bytes: 2_000 });
+    expect(run.last()).toMatch(/ 25% {2}2\.0 kB\/8\.0 kB {2}ETA 1\.5s {2}4\.0 kB\/s /);
+  });
+
+  test('says how long a converter without a word has been at work, and no share of it', () => {
+    const run = start();
+    run.progress.show({ kind: 'phase', phase: 'convert', total: 100_000 });
+    run.pass(3_000);
+    expect(run.last()).toBe('convert  100,000 rows  3s so far  peak 264 MB');
+  });
+
+  test('does not take what an earlier run has done for the speed of this one', () => {
+    const run = start({ columns: 120 });
+    run.progress.show({ kind: 'phase', phase: 'export', total: 10_000 });
+    run.progress.show({ kind: 'progress', rows: 5_000, bytes: 5_000 });
+    run.pass(500);
+    run.progress.show({ kind: 'progress', rows: 5_100, bytes: 5_100 });
+    expect(run.last()).toMatch(/ 51% {2}5,100\/10,000 rows {2}ETA 25s {2}200\/s /);
   });
 
   test('shows a falling rate while nothing comes', () => {
@@ -207,6 +242,13 @@ describe('Progress elsewhere', () => {
       run.progress.end();
       expect(run.written).toEqual(['Warning: odd\n']);
     }
+  });
+
+  test('puts before a warning what it is about', () => {
+    const run = start({ isTerminal: false, quiet: true, about: 'docs: ' });
+    run.progress.show({ kind: 'warning', text: 'odd' });
+    run.progress.show({ kind: 'resumable' });
+    expect(run.written).toEqual(['Warning: docs: odd\n']);
   });
 
   test('leaves it to a first contact to say why it failed, unless that takes longer or --verbose', () => {

@@ -36,7 +36,13 @@ const PLAN: ExportPlan = {
   key: 'docs.parquet',
   manifestKey: 'docs.parquet.json',
   options: { schema: 'keyed', vectors: null },
-  streaming: true,
+  server: 'http://localhost:6333 over REST',
+  target: '/work/docs.parquet',
+  exportedAt: STARTED,
+  streaming: false,
+  resume: false,
+  debug: false,
+  keep: undefined,
   dryRun: false,
 };
 
@@ -61,7 +67,8 @@ const REPORT: ExportReport = {
     passesReason: 'one shard',
     format: 'parquet-med',
     location: 'docs.parquet',
-    workFile: undefined,
+    converter: undefined,
+    workFolder: '/tmp/qdrant-export/docs',
     estimatedBytes: 800_000_000,
     pointsInMemory: 1,
   },
@@ -72,7 +79,9 @@ const REPORT: ExportReport = {
   warnings: ['odd'],
   notes: ['good to know'],
   manifest: manifest(),
-  seconds: { export: 5, upload: 1, total: 6 },
+  copies: { made: [], removed: [] },
+  workFiles: [],
+  seconds: { export: 5, convert: 0, upload: 1, total: 6 },
 };
 const DRY_RUN: ExportReport = { ...REPORT, file: undefined, manifest: undefined };
 
@@ -123,7 +132,7 @@ function at(location: string): ExportReport {
 /** The lines beside those of every run. */
 function linesOf(counts: Partial<ExportCounts>, width = 77): string[] {
   const lines = reportLines({ ...REPORT, counts: { ...COUNTS, missing: 0, ...counts } }, LOCAL, width);
-  return lines.filter((line) => !/^(Exported|To|Manifest|Read it) /.test(line));
+  return lines.filter((line) => !/^(Exported|To|Manifest|Times|Read it) /.test(line));
 }
 
 describe('reportLines()', () => {
@@ -132,6 +141,7 @@ describe('reportLines()', () => {
       'Exported  200,000 rows in 20 row groups, 812 MB, 6s (40,000 rows/s)',
       'To        docs.parquet',
       'Manifest  docs.parquet.json',
+      'Times     export 5s, upload 1s',
       'Without   1 point deleted meanwhile',
       "Read it   SELECT * FROM read_parquet('docs.parquet') LIMIT 5;",
     ]);
@@ -169,6 +179,37 @@ describe('reportLines()', () => {
 
   test('says nothing odd of a run that a limit cut short', () => {
     expect(linesOf({ before: 200_000, idsSeen: 1_000, rows: 1_000 })).toEqual([]);
+  });
+
+  test('tells the time of each phase where more than one took any', () => {
+    const times = (seconds: Partial<ExportReport['seconds']>) =>
+      reportLines({ ...REPORT, seconds: { ...REPORT.seconds, ...seconds } }, LOCAL, 77).filter((line) =>
+        line.startsWith('Times '),
+      );
+    expect(times({ convert: 61 })).toEqual(['Times     export 5s, convert 1m 1s, upload 1s']);
+    expect(times({ upload: 0.04 })).toEqual([]);
+  });
+
+  test('tells which copies were made, and how many were removed', () => {
+    const copies = (made: string[], removed: string[]) =>
+      reportLines({ ...REPORT, copies: { made, removed } }, LOCAL, 77).filter((line) =>
+        line.startsWith('Copies '),
+      );
+    expect(copies([], [])).toEqual([]);
+    expect(copies(['s3://b/docs/20261123T004023Z.parquet'], [])).toEqual([
+      'Copies    s3://b/docs/20261123T004023Z.parquet',
+    ]);
+    expect(copies(['s3://b/docs/20261123T004023Z.parquet'], ['s3://b/old'])).toEqual([
+      'Copies    s3://b/docs/20261123T004023Z.parquet, 1 older one removed',
+    ]);
+    expect(copies([], ['a', 'b'])).toEqual(['Copies    none made, 2 older ones removed']);
+  });
+
+  test('tells where the work files are that were kept', () => {
+    const workFiles = ['/tmp/qdrant-export/docs/ndjson-gz.ndjson.gz', '/tmp/qdrant-export/docs/a b.parquet'];
+    const lines = reportLines({ ...REPORT, workFiles }, LOCAL, 77);
+    expect(lines).toContain('Kept      /tmp/qdrant-export/docs/ndjson-gz.ndjson.gz');
+    expect(lines).toContain('          /tmp/qdrant-export/docs/a b.parquet');
   });
 
   test('quotes a path in SQL', () => {
@@ -212,8 +253,12 @@ describe('reportDocument()', () => {
       plan: {
         ...{ protocol, points, passes, passesReason, format, location, estimatedBytes },
         vectors: SHAPE.vectors,
+        converter: null,
+        workFolder: '/tmp/qdrant-export/docs',
       },
-      timings: { exportSeconds: 5, uploadSeconds: 1, totalSeconds: 6 },
+      copies: { made: [], removed: [] },
+      workFiles: [],
+      timings: { exportSeconds: 5, convertSeconds: 0, uploadSeconds: 1, totalSeconds: 6 },
     });
   });
 

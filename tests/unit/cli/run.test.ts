@@ -2,50 +2,11 @@ import { describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exitCodeOf, type StopSignal } from '../../../lib/cli/exit.ts';
-import type { Host } from '../../../lib/cli/host.ts';
+import { exitCodeOf } from '../../../lib/cli/exit.ts';
 import { type Run, runProgram } from '../../../lib/cli/run.ts';
+import { ToldFailure } from '../../../lib/cli/told-failure.ts';
 import { abortReason, type ErrorCode, ToolError } from '../../../lib/errors.ts';
-
-class FakeHost implements Host {
-  readonly argv: readonly string[];
-  readonly env: Record<string, string | undefined>;
-  // Without .env files, up to two folders above.
-  readonly folder = '/nowhere/at/all';
-  readonly isTerminal = false;
-  out = '';
-  err = '';
-  exitCodes: number[] = [];
-  kills: number[] = [];
-  signal: (signal: StopSignal) => void = () => {};
-  stray: (error: unknown) => void = () => {};
-
-  constructor(argv: string[] = [], env: Record<string, string | undefined> = {}) {
-    this.argv = argv;
-    this.env = env;
-  }
-  columns() {
-    return 80;
-  }
-  async writeOut(text: string) {
-    this.out += text;
-  }
-  writeErr(text: string) {
-    this.err += text;
-  }
-  onSignal(listener: (signal: StopSignal) => void) {
-    this.signal = listener;
-  }
-  onStray(listener: (error: unknown) => void) {
-    this.stray = listener;
-  }
-  async exit(code: number) {
-    this.exitCodes.push(code);
-  }
-  kill(code: number) {
-    this.kills.push(code);
-  }
-}
+import { FakeHost } from './fake-host.ts';
 
 function start(host: FakeHost, main: (run: Run) => Promise<void>): Promise<void> {
   return runProgram({ name: 'tool', version: '1', main }, host);
@@ -97,7 +58,7 @@ describe('runProgram()', () => {
       undone.resolve();
       await run;
       expect(host.exitCodes).toEqual([code]);
-      expect(host.err).toEndWith(`\nStopped by ${name}; nothing was published.\n`);
+      expect(host.err).toEndWith(`\nStopped by ${name}.\n`);
       expect(host.kills).toEqual([]);
     },
   );
@@ -172,6 +133,156 @@ describe('runProgram()', () => {
     expect(JSON.parse(odd.out)).toEqual({ error: { code: 'unexpected', message: 'odd', exitCode: 1 } });
   });
 
+  test('stops when nobody reads stdout any more, with the code of SIGPIPE', async () => {
+    const host = new FakeHost();
+    const run = start(host, (given) => untilAborted(given));
+    host.closeOutput();
+    await run;
+    expect(host.exitCodes).toEqual([141]);
+    expect(host.err).toBe('Stopped, because nobody reads stdout any more.\n');
+  });
+
+  test('keeps to the signal that came before stdout was closed, and ends at one that comes after', async () => {
+    const first = new FakeHost();
+    const run = start(first, (given) => untilAborted(given));
+    first.signal('SIGTERM');
+    first.closeOutput();
+    await run;
+    expect(first.exitCodes).toEqual([143]);
+    const second = new FakeHost();
+    const other = start(second, (given) => untilAborted(given));
+    second.closeOutput();
+    second.signal('SIGINT');
+    expect(second.kills).toEqual([130]);
+    await other;
+  });
+
+  test('ends a failed run with the command that goes on, even when it is quiet', async () => {
+    const host = new FakeHost(['--collection', 'my docs', '--quiet']);
+    await start(host, async (run) => {
+      expect(run.offerResume()).toBe("exporter --collection 'my docs' --quiet --resume");
+      throw new ToolError('qdrant', 'No answer.');
+    });
+    expect(host.err).toBe(
+      "Error: No answer.\nGo on with: exporter --collection 'my docs' --quiet --resume\n",
+    );
+    expect(host.exitCodes).toEqual([10]);
+  });
+
+  test('puts the command that goes on into the document of --json, without secrets', async () => {
+    const host = new FakeHost(['--prefix', 'se"cret-key', '--json'], { QDRANT_API_KEY: 'se"cret-key' });
+    await start(host, async (run) => {
+      run.environment(undefined);
+      run.offerResume();
+      throw new ToolError('store', 'No bucket.');
+    });
+    expect(JSON.parse(host.out)).toEqual({
+      error: { code: 'store', message: 'No bucket.', exitCode: 12 },
+      resume: "exporter --prefix '***' --json --resume",
+    });
+    expect(host.err).toEndWith("Go on with: exporter --prefix '***' --json --resume\n");
+  });
+
+  test('says nothing of going on when all went well', async () => {
+    const host = new FakeHost();
+    await start(host, async (run) => {
+      run.offerResume();
+    });
+    expect(host).toMatchObject({ err: '', exitCodes: [0] });
+  });
+
+  test('ends with the code of failures that were told, and tells none twice', async () => {
+    const host = new FakeHost(['--json']);
+    await start(host, async (run) => {
+      expect(run.tell(new ToolError('store', 'No bucket.'), 'docs: ')).toEqual({
+        error: { code: 'store', message: 'No bucket.', exitCode: 12 },
+      });
+      run.offerResume(['docs']);
+      throw new ToldFailure(12);
+    });
+    expect(host.err).toBe(
+      'Error: docs: No bucket.\nGo on with: exporter --collection docs --json --resume\n',
+    );
+    expect(host).toMatchObject({ exitCodes: [12], out: '' });
+  });
+
+  test('tells an error that nobody awaited once: in the place of what follows from it', async () => {
+    const host = new FakeHost();
+    const run = start(host, async (given) => {
+      const thrown = await untilAborted(given).catch((error: unknown) => error);
+      given.tell(thrown);
+      throw new ToldFailure(7);
+    });
+    host.stray(new RangeError('stray'));
+    await run;
+    expect(host.err.match(/stray/g)).toEqual(['stray']);
+    expect(host.exitCodes).toEqual([7]);
+  });
+
+  test('tells an error that nobody awaited although what failed was told before it', async () => {
+    const host = new FakeHost();
+    const told = Promise.withResolvers<void>();
+    const run = start(host, async (given) => {
+      given.tell(new ToolError('store', 'No bucket.'));
+      await told.promise;
+      throw new ToldFailure(12);
+    });
+    host.stray(new RangeError('stray'));
+    told.resolve();
+    await run;
+    expect(host.err).toContain('stray');
+    expect(host.exitCodes).toEqual([1]);
+  });
+
+  test('never prints a second document', async () => {
+    const host = new FakeHost(['--json']);
+    await start(host, async (run) => {
+      await run.printDocument({ done: true });
+      throw new ToolError('store', 'Too late.');
+    });
+    expect(JSON.parse(host.out)).toEqual({ done: true });
+    expect(host.err).toBe('Error: Too late.\n');
+  });
+
+  test.each([
+    ['y', true],
+    [' YES\t', true],
+    ['n', false],
+    ['', false],
+    ['yesterday', false],
+    [undefined, false],
+  ])('takes the answer %p for %p', async (answer, expected) => {
+    const host = new FakeHost([], {}, true);
+    await start(host, async (run) => {
+      const confirmed = run.confirm('Upload 1.2 GB?');
+      expect(host.err).toBe('Upload 1.2 GB? [y/N] ');
+      host.answer(answer);
+      expect(await confirmed).toBe(expected);
+    });
+    // The terminal ends the line of an answer; that of none is ended here.
+    expect(host.err).toBe(answer === undefined ? 'Upload 1.2 GB? [y/N] \n' : 'Upload 1.2 GB? [y/N] ');
+  });
+
+  test('asks nothing with --yes, and where nobody can answer', async () => {
+    const yes = new FakeHost(['--yes'], {}, true);
+    await start(yes, async (run) => expect(await run.confirm('Upload?')).toBe(true));
+    const nobody = new FakeHost();
+    await start(nobody, async (run) => expect(await run.confirm('Upload?')).toBe(false));
+    expect(yes.err + nobody.err).toBe('');
+    expect([yes.exitCodes, nobody.exitCodes]).toEqual([[0], [0]]);
+  });
+
+  test('gives up a question at a signal, with its reason', async () => {
+    const host = new FakeHost([], {}, true);
+    const run = start(host, async (given) => {
+      await given.confirm('Upload?');
+    });
+    host.signal('SIGINT');
+    await run;
+    expect(host.exitCodes).toEqual([130]);
+    expect(host.err).toEndWith('Upload? [y/N] \nStopped by Ctrl+C.\n');
+  });
+
   test('prints no secret anywhere', async () => {
     const host = new FakeHost(['--json', '--verbose'], { QDRANT_API_KEY: 'se"cret-key' });
     await start(host, async (run) => {
@@ -198,11 +309,23 @@ describe('runProgram()', () => {
 test('exitCodeOf() gives a store error its own code even after a signal', () => {
   expect(exitCodeOf(new ToolError('store', 'x'), 'SIGINT')).toBe(12);
   expect(exitCodeOf(new ToolError('cancelled', 'x'), 'SIGHUP')).toBe(129);
+  expect(exitCodeOf(new ToolError('cancelled', 'x'), 'closed-output')).toBe(141);
   expect(exitCodeOf('thrown')).toBe(1);
 });
 
 describe('the process', () => {
   const library = join(import.meta.dir, '../../../lib/cli/run.ts');
+
+  /** The path of a program of these lines of main. */
+  function writeProgram(folder: string, main: string): string {
+    const script = join(folder, 'program.ts');
+    writeFileSync(
+      script,
+      `import { runProgram } from ${JSON.stringify(library)};
+       void runProgram({ name: 'tool', version: '1', main: async (run) => { ${main} } });`,
+    );
+    return script;
+  }
 
   /** Runs a program of these lines of main in a process of its own. */
   async function inProcess(
@@ -210,12 +333,7 @@ describe('the process', () => {
     use: (child: Bun.Subprocess<'ignore', 'pipe', 'pipe'>) => Promise<void>,
   ) {
     const folder = mkdtempSync(join(tmpdir(), 'run-test-'));
-    const script = join(folder, 'program.ts');
-    writeFileSync(
-      script,
-      `import { runProgram } from ${JSON.stringify(library)};
-       void runProgram({ name: 'tool', version: '1', main: async (run) => { ${main} } });`,
-    );
+    const script = writeProgram(folder, main);
     const child = Bun.spawn(['bun', script], {
       stdout: 'pipe',
       stderr: 'pipe',
@@ -257,7 +375,7 @@ describe('the process', () => {
         child.kill(signal);
         await seen(child.stdout, 'undone');
         expect(await child.exited).toBe(code);
-        expect(await new Response(child.stderr).text()).toContain('nothing was published.\n');
+        expect(await new Response(child.stderr).text()).toMatch(/\nStopped by [^.;]+\.\n$/);
       },
     );
   });
@@ -289,6 +407,60 @@ describe('the process', () => {
       },
     );
   });
+
+  // Windows has no such pipes.
+  test.skipIf(process.platform === 'win32')(
+    'stops when its reader went away although it writes nothing, with 141, once main has settled',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'run-test-'));
+      try {
+        const script = writeProgram(folder, `${WAITING} reject(run.signal.reason)));`);
+        const line = `{ "$0" "$1"; echo $? >code; } | { read ready; }`;
+        const child = Bun.spawn(['sh', '-c', line, process.execPath, script], {
+          cwd: folder,
+          stdin: 'ignore',
+          stderr: 'pipe',
+        });
+        const err = await new Response(child.stderr).text();
+        expect(await child.exited).toBe(0);
+        expect(err).toBe('Stopped, because nobody reads stdout any more.\n');
+        expect(await Bun.file(join(folder, 'code')).text()).toBe('141\n');
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
+
+  test.skipIf(process.platform === 'win32')(
+    'asks at a terminal, and takes the line that is typed there',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'run-test-'));
+      try {
+        const script = writeProgram(
+          folder,
+          `run.screen.line(run.isInteractive ? 'yes, a terminal' : 'no terminal');
+         run.screen.line(String(await run.confirm('Upload?')));`,
+        );
+        let seen = '';
+        const child = Bun.spawn([process.execPath, script], {
+          cwd: folder,
+          terminal: {
+            cols: 80,
+            rows: 24,
+            data(terminal, bytes) {
+              const asked = seen.includes('[y/N]');
+              seen += new TextDecoder().decode(bytes);
+              if (!asked && seen.includes('[y/N]')) terminal.write('y\n');
+            },
+          },
+        });
+        expect(await child.exited).toBe(0);
+        expect(seen.replaceAll('\r', '')).toBe('yes, a terminal\nUpload? [y/N] y\ntrue\n');
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
 
   test('ends although something still runs', async () => {
     await inProcess(`setInterval(() => {}, 1000);`, async (child) => {

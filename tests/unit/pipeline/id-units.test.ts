@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../../lib/errors.ts';
-import type { PointId } from '../../../lib/model.ts';
+import { compareIds, idAfter, type PointId } from '../../../lib/model.ts';
 import { BatchSize } from '../../../lib/pipeline/batch-size.ts';
 import { idUnits } from '../../../lib/pipeline/id-units.ts';
 import type { IdPage, PageRequest, PointSet } from '../../../lib/qdrant/transport.ts';
@@ -16,6 +16,7 @@ function unitsOf(
 ): ReadableStream<{ readonly ids: readonly PointId[] }> {
   return idUnits({
     transport: scriptedTransport({ scrollIds: (_, page) => scrollIds(page) }),
+    from: undefined,
     sets: [pointsOf('c')],
     limit: Number.POSITIVE_INFINITY,
     pageSize: new BatchSize(pageSize),
@@ -52,6 +53,50 @@ describe('idUnits()', () => {
     expect(await Array.fromAsync(unitsOf(pagesOf([]), 8))).toEqual([]);
   });
 
+  test('goes on behind a cursor with the unit that it stands before', async () => {
+    const ids = [...numbers(20), '00000000-0000-0000-0000-00000000000a'];
+    const sets = ['a', 'b'].map((text) => pointsOf('c', { shardKey: { kind: 'keyword', text } }));
+    const asked: (string | undefined)[] = [];
+    const source = {
+      transport: scriptedTransport({
+        scrollIds: async (_, { offset, limit }) => {
+          asked.push(offset);
+          const left = offset === undefined ? ids : ids.filter((id) => compareIds(id, offset) >= 0);
+          return { ids: left.slice(0, limit), next: left[limit] };
+        },
+      }),
+      sets,
+      limit: Number.POSITIVE_INFINITY,
+      pageSize: new BatchSize(7),
+      // Units of other sizes tell their numbers.
+      unitRows: (unit: number) => 3 + (unit % 2),
+      signal,
+    };
+    const whole = await Array.fromAsync(idUnits({ ...source, from: undefined }));
+    for (const [index, { set, ids: own }] of whole.entries()) {
+      const from = { set, after: own.at(-1) as string, units: index + 1 };
+      asked.length = 0;
+      const rest = await Array.fromAsync(idUnits({ ...source, from }));
+      expect(rest).toEqual(whole.slice(index + 1));
+      expect(asked[0]).toBe(idAfter(from.after) as string);
+    }
+  });
+
+  test('refuses an id from before its cursor', async () => {
+    const scrollIds = async () => ({ ids: ['5'], next: undefined });
+    const source = {
+      transport: scriptedTransport({ scrollIds }),
+      sets: [pointsOf('c')],
+      limit: 9,
+      pageSize: new BatchSize(5),
+      unitRows: () => 2,
+      signal,
+    };
+    const units = idUnits({ ...source, from: { set: 0, after: '5', units: 1 } });
+    const error = await Array.fromAsync(units).catch((thrown: unknown) => thrown);
+    expect((error as ToolError).code).toBe('integrity');
+  });
+
   test('orders numbers as u64 before UUIDs', async () => {
     const ids = [
       '9',
@@ -78,6 +123,7 @@ describe('idUnits()', () => {
     const units = await Array.fromAsync(
       idUnits({
         transport: scriptedTransport({ scrollIds }),
+        from: undefined,
         sets: keys,
         limit: Number.POSITIVE_INFINITY,
         pageSize: new BatchSize(3),
@@ -100,6 +146,7 @@ describe('idUnits()', () => {
       let asked = 0;
       const units = await Array.fromAsync(
         idUnits({
+          from: undefined,
           transport: scriptedTransport({
             scrollIds: async (_, page) => {
               const answer = await pagesOf(numbers(6))(page);
@@ -136,6 +183,7 @@ describe('idUnits()', () => {
       const queue: IdPage[] = [...pages];
       const units = idUnits({
         transport: scriptedTransport({ scrollIds: async () => queue.shift() as IdPage }),
+        from: undefined,
         sets: [pointsOf('c')],
         limit: 100,
         pageSize: new BatchSize(10),

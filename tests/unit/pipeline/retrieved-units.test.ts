@@ -38,7 +38,7 @@ describe('unitRetriever()', () => {
       },
       { size: 45 },
     );
-    const batch = await fetch({ points, ids: numbers(100) });
+    const batch = await fetch({ points, set: 0, ids: numbers(100) });
     expect(batch.ids).toEqual(numbers(100));
     expect(sizes).toEqual([34, 33, 33]);
   });
@@ -50,7 +50,7 @@ describe('unitRetriever()', () => {
         into,
       ),
     );
-    const batch = await fetch({ points, ids: numbers(10) });
+    const batch = await fetch({ points, set: 0, ids: numbers(10) });
     expect([...batch.ids]).toEqual(['1', '2', '4', '5', '7', '8', '10']);
   });
 
@@ -61,7 +61,7 @@ describe('unitRetriever()', () => {
   ] as const) {
     test(`refuses a point ${what}`, async () => {
       const fetch = retriever((_, into) => answer(answered, into));
-      const error = await fetch({ points, ids: ['1', '2'] }).catch((thrown: unknown) => thrown);
+      const error = await fetch({ points, set: 0, ids: ['1', '2'] }).catch((thrown: unknown) => thrown);
       expect((error as ToolError).code).toBe('integrity');
     });
   }
@@ -78,7 +78,7 @@ describe('unitRetriever()', () => {
       },
       { parallel: 3 },
     );
-    await Promise.all(Array.from({ length: 10 }, () => fetch({ points, ids: numbers(5) })));
+    await Promise.all(Array.from({ length: 10 }, () => fetch({ points, set: 0, ids: numbers(5) })));
     expect(most).toBe(3);
   });
 
@@ -87,6 +87,6 @@ describe('unitRetriever()', () => {
       if (ids.length > 30) return Promise.reject(new ToolError('qdrant', 'x', { remedy: 'smaller' }));
       return answer(ids, into);
     });
-    expect([...(await fetch({ points, ids: numbers(100) })).ids]).toEqual(numbers(100));
+    expect([...(await fetch({ points, set: 0, ids: numbers(100) })).ids]).toEqual(numbers(100));
   });
 });

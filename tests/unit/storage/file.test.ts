@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import {
+  lstat,
   mkdir,
   mkdtemp,
   readdir,
   readFile,
+  realpath,
   rm,
+  stat,
   symlink,
   truncate,
   utimes,
@@ -15,6 +18,7 @@ import { join } from 'node:path';
 import { ToolError } from '../../../lib/errors.ts';
 import { fileDestination, fileStream } from '../../../lib/storage/file.ts';
 import { byteBody, MIB, patternOf } from '../../support/byte-body.ts';
+import { mountSmall } from '../../support/small-disk.ts';
 
 const signal = new AbortController().signal;
 let folder = '';
@@ -89,7 +93,77 @@ describe('fileDestination()', () => {
     await rm(`${key}.4567abcd.part`);
   });
 
-  const small = mountSmall();
+  const local = fileDestination().local;
+  const partOf = (key: string, id: string) => local?.part(key, id) ?? '';
+
+  test('part() names a file beside the target, behind links, and refuses what is no file', async () => {
+    const key = join(folder, 'beside.parquet');
+    expect(await partOf(key, '00112233')).toBe(`${key}.00112233.part`);
+    await writeFile(join(folder, 'behind.parquet'), 'old');
+    await symlink(join(folder, 'behind.parquet'), join(folder, 'to-behind.parquet'));
+    const real = await realpath(join(folder, 'behind.parquet'));
+    expect(await partOf(join(folder, 'to-behind.parquet'), '00112233')).toBe(`${real}.00112233.part`);
+    await mkdir(join(folder, 'directory'), { recursive: true });
+    for (const wrong of ['', join(folder, 'directory'), devNull]) {
+      expect((await failure(Promise.resolve(partOf(wrong, '00112233')))).code).toBe('usage');
+    }
+  });
+
+  test('part() removes what other runs left a day ago, never the part of its own id, and takes no id that it would not know again', async () => {
+    const key = join(folder, 'aged.parquet');
+    const own = '0123456789abcdef';
+    for (const id of [own, '0123abcd', 'fedcba9876543210', 'mine']) {
+      await writeFile(`${key}.${id}.part`, 'old');
+      await utimes(`${key}.${id}.part`, 0, 0);
+    }
+    await partOf(key, own);
+    const left = (await readdir(folder)).filter((name) => name.startsWith('aged.'));
+    expect(left.sort()).toEqual([`aged.parquet.${own}.part`, 'aged.parquet.mine.part']);
+    for (const id of ['mine', '../x', '0123ABCD', '']) {
+      await expect(Promise.resolve(partOf(key, id))).rejects.toThrow('hex digits');
+    }
+  });
+
+  test('adopt() gives a whole part its name, in the place of what was there, and through a link', async () => {
+    await writeFile(join(folder, 'adopted.parquet'), 'old');
+    await symlink(join(folder, 'adopted.parquet'), join(folder, 'to-adopted.parquet'));
+    const key = join(folder, 'to-adopted.parquet');
+    const part = await partOf(key, '00112233');
+    await writeFile(part, patternOf(1000));
+    expect(await local?.adopt(part, key, 1000, signal)).toEqual({
+      location: key,
+      bytes: 1000,
+      etag: undefined,
+    });
+    expect(Buffer.compare(await readFile(join(folder, 'adopted.parquet')), patternOf(1000))).toBe(0);
+    expect((await lstat(key)).isSymbolicLink()).toBe(true);
+    expect(await stat(part).catch(() => 'none')).toBe('none');
+  });
+
+  test('adopt() refuses a part of another size, one that is gone, and an aborted signal, and leaves all as it was', async () => {
+    const key = join(folder, 'kept.parquet');
+    await writeFile(key, 'as before');
+    const part = await partOf(key, '00112233');
+    const adopt = (bytes: number, under = signal) =>
+      failure(local?.adopt(part, key, bytes, under) ?? Promise.resolve());
+    const gone = await adopt(1000);
+    expect(gone.code).toBe('integrity');
+    expect(gone.message).toContain(`"${part}": it is not there`);
+    await writeFile(part, patternOf(1000));
+    const shorter = await adopt(1001);
+    expect(shorter.code).toBe('integrity');
+    expect(shorter.message).toBe(`"${part}" has 1000 bytes on disk, 1001 were written.`);
+    const reason = new ToolError('cancelled', 'enough');
+    expect(await adopt(1000, AbortSignal.abort(reason))).toBe(reason);
+    const late = new AbortController();
+    const adopting = adopt(1000, late.signal);
+    late.abort(reason);
+    expect(await adopting).toBe(reason);
+    expect(String(await readFile(key))).toBe('as before');
+    expect((await stat(part)).size).toBe(1000);
+  });
+
+  const small = mountSmall('2m');
   afterAll(small.unmount);
   test.skipIf(small.path === undefined)(
     `put() on a full disk says so, keeps what was there and cleans up${small.path ? '' : ' (needs root to mount a tmpfs)'}`,
@@ -110,25 +184,34 @@ describe('fileDestination()', () => {
 });
 
 describe('fileStream()', () => {
-  test('fileStream() gives the file in chunks that share one buffer, and reads none ahead', async () => {
-    const path = join(folder, 'source');
-    await writeFile(path, patternOf(1_000_000));
-    const key = join(folder, 'copy');
-    const stream = fileStream(path, 300_000);
-    const receipt = await fileDestination({ durable: false }).put({
-      key,
-      body: stream,
-      estimatedBytes: 0,
-      signal,
+  for (const offset of [0, 1, 299_999, 300_000, 999_999, 1_000_000]) {
+    test(`fileStream() gives the file from byte ${offset} in chunks that share one buffer`, async () => {
+      const path = join(folder, 'source');
+      await writeFile(path, patternOf(1_000_000));
+      const buffers = new Set<ArrayBuffer>();
+      const bytes: number[] = [];
+      for await (const chunk of fileStream(path, { offset, chunkBytes: 300_000 })) {
+        expect(chunk.length).toBeLessThanOrEqual(300_000);
+        buffers.add(chunk.buffer);
+        for (const byte of chunk) bytes.push(byte);
+      }
+      expect(Buffer.compare(Uint8Array.from(bytes), patternOf(1_000_000).subarray(offset))).toBe(0);
+      expect(buffers.size).toBe(offset < 1_000_000 ? 1 : 0);
     });
-    expect(receipt.bytes).toBe(1_000_000);
-    expect(Buffer.compare(await readFile(key), patternOf(1_000_000))).toBe(0);
+  }
+
+  test('fileStream() errors when the file ends before the offset', async () => {
+    const path = join(folder, 'short');
+    await writeFile(path, patternOf(99));
+    const error = await failure(fileStream(path, { offset: 100 }).getReader().read());
+    expect(error.code).toBe('integrity');
+    expect(error.message).toContain('it has 99 bytes, and at least 100 bytes were on record');
   });
 
   test('fileStream() errors when the file shrinks while it is read', async () => {
     const path = join(folder, 'shrinking');
     await writeFile(path, patternOf(1_000_000));
-    const reader = fileStream(path, 300_000).getReader();
+    const reader = fileStream(path, { chunkBytes: 300_000 }).getReader();
     await reader.read();
     await truncate(path, 400_000);
     const error = await failure(
@@ -145,24 +228,3 @@ describe('fileStream()', () => {
     expect(error.message).toContain(path);
   });
 });
-
-/** A file system of 2 MiB, or undefined where mounting is not allowed. */
-function mountSmall(): { readonly path: string | undefined; unmount(): void } {
-  const path = join(tmpdir(), `small-${process.pid}`);
-  const run = (command: string[]) => {
-    try {
-      return Bun.spawnSync(command, { stderr: 'ignore' }).success;
-    } catch {
-      return false;
-    }
-  };
-  run(['mkdir', '-p', path]);
-  const mounted = process.getuid?.() === 0 && run(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', path]);
-  return {
-    path: mounted ? path : undefined,
-    unmount() {
-      if (mounted) run(['umount', path]);
-      run(['rmdir', path]);
-    },
-  };
-}

@@ -18,6 +18,6 @@ describe('memoryDestination()', () => {
     );
     const destination = memoryDestination();
     await destination.put({ key: 'k', body, estimatedBytes: 12, signal: new AbortController().signal });
-    expect([...(destination.objects.get('k') ?? [])]).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
+    expect([...(destination.contents.get('k') ?? [])]).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
   });
 });

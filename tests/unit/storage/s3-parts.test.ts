@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { partPool, planParts, requestGate, tooManyParts } from '../../../lib/storage/s3-parts.ts';
+import { ToolError } from '../../../lib/errors.ts';
+import { isOutgrown, partPool, planParts, requestGate, tooManyParts } from '../../../lib/storage/s3-parts.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -87,4 +88,10 @@ describe('requestGate()', () => {
     controller.abort('enough');
     expect(await waiting).toBe('enough');
   });
+});
+
+test('isOutgrown() knows the error of tooManyParts() from others', () => {
+  const plan = { partBytes: 8 * MIB, inFlight: 4, maxParts: 10_000 };
+  expect(isOutgrown(tooManyParts('s3://b/k', plan))).toBe(true);
+  expect(isOutgrown(new ToolError('store', 'anything else'))).toBe(false);
 });

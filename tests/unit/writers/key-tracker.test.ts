@@ -159,6 +159,27 @@ describe('KeyTracker', () => {
     });
   }
 
+  test('is brought to the state of another one by its log, also where that looks at few keys', () => {
+    const one = new KeyTracker(8, true);
+    const random = seeded(9);
+    const twice = randomHashes(random, 5_000);
+    const log: number[] = [];
+    for (const unit of [twice, randomHashes(random, 20_000), twice.subarray(0, 4_000)]) {
+      one.add(unit);
+      log.push(...one.takeLog());
+    }
+    const other = new KeyTracker(8, true);
+    other.restore(Int32Array.from(log), one.rows);
+    expect(other.takeLog()).toHaveLength(0);
+    const rest = [twice.subarray(4_000), randomHashes(random, 3_000)];
+    for (const unit of rest) for (const tracker of [one, other]) tracker.add(unit);
+    expect(other).toMatchObject({ rows: one.rows, duplicates: one.duplicates, exact: false });
+    expect(other.takeLog()).toEqual(one.takeLog());
+    // Few keys are looked at once there are many.
+    expect(log.length / 2).toBeLessThan(4_000);
+    expect(one.duplicates).toBeGreaterThan(0);
+  });
+
   test('takes no more memory for 3 million keys than for none', () => {
     const tracker = new KeyTracker();
     const random = seeded(7);

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { asyncBufferFromFile, parquetMetadataAsync } from 'hyparquet';
 import type { VectorSpec } from '../../../lib/model.ts';
 import type { Compression } from '../../../lib/writers/compress.ts';
-import type { TalliedUnit } from '../../../lib/writers/file-tally.ts';
-import { type ParquetOptions, parquetFormat } from '../../../lib/writers/parquet.ts';
+import { type ParquetOptions, parquetFormat, type TalliedUnit } from '../../../lib/writers/parquet.ts';
 import { anyFloats, bitsOf, seeded } from '../../support/batches.ts';
 import {
   DUCKDB_MISSING,

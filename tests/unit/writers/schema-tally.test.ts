@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { FileTally, type TalliedUnit } from '../../../lib/writers/file-tally.ts';
+import { FileTally } from '../../../lib/writers/file-tally.ts';
+import { encodedBytes } from '../../../lib/writers/parquet-page.ts';
 import type { Totals } from '../../../lib/writers/schema.ts';
 import { pointsSchema } from '../../../lib/writers/schema-points.ts';
 import { encodeRows, shapeWith, unitsOf, vectorSpec, writeRows } from '../../support/point-rows.ts';
@@ -23,10 +24,10 @@ describe('FileTally', () => {
       },
     };
     const tally = new FileTally(schema);
-    async function* units(): AsyncGenerator<TalliedUnit> {
-      for (const unit of unitsOf(format, rows)) yield await encodeRows(format, unit);
+    for (const each of unitsOf(format, rows)) {
+      const unit = await encodeRows(format, each);
+      tally.take(unit, encodedBytes(unit));
     }
-    for await (const _ of tally.counting(units()));
     tally.summary();
     const { bytes } = await writeRows(format, rows);
     // Magic, chunks of one page each and thus without indexes, footer, its length in four bytes, and magic.

@@ -1,0 +1,12 @@
+import type { Compression } from './compress.ts';
+import type { FileOrigin } from './file-metadata.ts';
+import type { VectorEncoding } from './parquet-page.ts';
+import type { SchemaOptions } from './schema-of.ts';
+
+/** What shapes the Parquet file that a converter makes: the same as for files that are written directly. */
+export interface ConverterOptions extends SchemaOptions, FileOrigin {
+  readonly compression: Compression;
+  readonly vectorEncoding: VectorEncoding;
+  /** Most rows a row group; large rows close one early. */
+  readonly rowGroupRows: number;
+}
