@@ -6,6 +6,9 @@ import type { RunJournal, SafeRecord } from './run-journal.ts';
 /** A run that ends waits so long for its last safe point to go on record. */
 export const LAST_WORD_MS = 1_000;
 
+/** Safe points that may wait for the ones before them to go on record. */
+const MOST_WAITING = 2;
+
 /** A safe point that is not on record yet. */
 interface Pending {
   readonly point: SafePoint;
@@ -27,11 +30,28 @@ export class Checkpoints {
   #waiting: Pending[] = [];
   #underway: Promise<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
+  /** Told when waiting points were taken, or nothing is under way any more. */
+  #onTaken: PromiseWithResolvers<void> | undefined;
 
   constructor(journal: RunJournal, memory: GrowingFile, sync: () => Promise<void>) {
     this.#journal = journal;
     this.#memory = memory;
     this.#sync = sync;
+  }
+
+  /**
+   * Undefined while few points wait; otherwise resolves when that is so again: a disk that is slow holds the run back,
+   * so that no more is lost by a kill than the points that wait, and as many that are on their way.
+   */
+  room(): Promise<void> | undefined {
+    return this.#waiting.length < MOST_WAITING ? undefined : this.#roomAgain();
+  }
+
+  async #roomAgain(): Promise<void> {
+    while (this.#waiting.length >= MOST_WAITING && this.#underway !== undefined) {
+      this.#onTaken ??= Promise.withResolvers<void>();
+      await this.#onTaken.promise;
+    }
   }
 
   /** Throws what an earlier point failed with: a disk that is full, most likely. */
@@ -54,6 +74,7 @@ export class Checkpoints {
       while (this.#waiting.length > 0) {
         const points = this.#waiting;
         this.#waiting = [];
+        this.#tellTaken();
         for (const { point } of points) await this.#memory.write(point.memory);
         const { point, position, check } = points.at(-1) as Pending;
         const memoryBytes = this.#memory.length;
@@ -64,6 +85,12 @@ export class Checkpoints {
       }
     } finally {
       this.#underway = undefined;
+      this.#tellTaken();
     }
+  }
+
+  #tellTaken(): void {
+    this.#onTaken?.resolve();
+    this.#onTaken = undefined;
   }
 }

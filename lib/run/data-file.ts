@@ -46,7 +46,7 @@ export async function writeDataFile<Unit extends EncodedUnit>(
   try {
     // What the file holds already.
     if (hash !== undefined && from !== undefined) await hashStream(hash, work.read(path), run.signal);
-    const encoded = await written(session, file, hash, { from, onSafe });
+    const encoded = await written(session, file, hash, checkpoints, { from, onSafe });
     await beforeAbort(file.sync(), run.signal);
     const data: DataRecord = { kind: 'data', encoded, sha256: await hash?.digest() };
     await beforeAbort(checkpoints.settled(), run.signal);
@@ -67,10 +67,13 @@ async function written<Unit extends EncodedUnit>(
   { plan, parts, prepared, run }: Session<Unit>,
   file: GrowingFile,
   hash: Sha256 | undefined,
+  checkpoints: Checkpoints,
   options: EncodingOptions,
 ): Promise<Encoded> {
   const chunks = encodedFile(plan, parts, prepared, run, options);
   for (;;) {
+    const behind = checkpoints.room();
+    if (behind !== undefined) await beforeAbort(behind, run.signal);
     const step: IteratorResult<Uint8Array<ArrayBuffer>, Encoded> = await chunks.next();
     if (step.done) return step.value;
     const room = hash?.update(step.value);

@@ -69,6 +69,42 @@ describe('Checkpoints', () => {
     expect(syncs).toBe(2);
   });
 
+  test('have no room for more while two wait for a slow disk', async () => {
+    const store = memoryJournal();
+    const disk = Promise.withResolvers<void>();
+    let syncs = 0;
+    const checkpoints = new Checkpoints(new RunJournal(store.journal), memoryFile([]), () =>
+      syncs++ === 0 ? disk.promise : Promise.resolve(),
+    );
+    for (const rows of [1, 2]) {
+      checkpoints.add(point(rows), position(rows));
+      expect(checkpoints.room()).toBeUndefined();
+    }
+    checkpoints.add(point(3), position(3));
+    let hasRoom = false;
+    const room = checkpoints.room()?.then(() => {
+      hasRoom = true;
+    });
+    await new Promise(setImmediate);
+    expect(hasRoom).toBe(false);
+    disk.resolve();
+    await room;
+    expect(hasRoom).toBe(true);
+    await checkpoints.settled();
+    expect((store.reopened().records.at(-1) as SafeRecord).point.rows).toBe(3);
+  });
+
+  test('hold nobody up for a disk that failed', async () => {
+    const store = memoryJournal();
+    const disk = Promise.withResolvers<void>();
+    const checkpoints = new Checkpoints(new RunJournal(store.journal), memoryFile([]), () => disk.promise);
+    for (const rows of [1, 2, 3]) checkpoints.add(point(rows), position(rows));
+    const room = checkpoints.room();
+    disk.reject(new ToolError('store', 'The disk is full.'));
+    await room;
+    expect(() => checkpoints.add(point(4), position(4))).toThrow('The disk is full.');
+  });
+
   test('fail at the next point after a disk that took nothing, and at the end', async () => {
     const full = new ToolError('store', 'The disk is full.');
     const store = memoryJournal();

@@ -137,10 +137,15 @@ describe('takeLock()', () => {
     'takeLock() takes the lock of a killed process that nobody has waited for',
     async () => {
       const path = newPath();
-      const parent = Bun.spawn(['sh', '-c', 'true & echo $!; exec sleep 1000'], { stdout: 'pipe' });
+      // The child lives until its stdin ends, and by then its parent is a program that waits for no child.
+      const script = 'exec 3<&0; cat <&3 >/dev/null & echo $!; exec 3<&- sleep 1000';
+      const parent = Bun.spawn(['sh', '-c', script], { stdin: 'pipe', stdout: 'pipe' });
       try {
         const { value } = await parent.stdout.getReader().read();
         const pid = Number(new TextDecoder().decode(value));
+        const name = () => readFileSync(`/proc/${parent.pid}/comm`, 'utf8').trim();
+        while (name() !== 'sleep') await new Promise(setImmediate);
+        await parent.stdin.end();
         while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) await new Promise(setImmediate);
         await leave(path, { pid, start: undefined });
         await takeAndRelease(path);
