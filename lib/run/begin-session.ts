@@ -86,7 +86,7 @@ async function newHeader<Unit extends EncodedUnit>({
     exportedAt: plan.exportedAt.toISOString(),
     before: prepared.before,
     sample: prepared.sample,
-    files: plan.streaming || parts.work === undefined ? undefined : await filesOf(plan, parts, prepared, id),
+    files: plan.streaming ? undefined : await filesOf(plan, parts, prepared, id),
   };
 }
 

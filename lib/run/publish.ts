@@ -135,7 +135,7 @@ type LeftUpload =
   | { readonly kind: 'open'; readonly upload: OpenUpload | undefined };
 
 /** What an earlier run had uploaded; what the store no longer has is forgotten. */
-export async function leftUpload<Unit extends EncodedUnit>(
+async function leftUpload<Unit extends EncodedUnit>(
   { plan, parts, run, left }: Session<Unit>,
   { journal }: Kept,
 ): Promise<LeftUpload> {
