@@ -1,6 +1,7 @@
 import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import type { Limits } from './attempt.ts';
 import { failureOf } from './s3-errors.ts';
-import type { Limits, S3Session } from './s3-sdk.ts';
+import type { S3Session } from './s3-sdk.ts';
 
 /** Publishes only if the key holds nothing, or exactly this entity tag. */
 export type Condition =

@@ -1,11 +1,13 @@
 import { CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
 import { ToolError } from '../errors.ts';
 import { retry } from '../retry.ts';
+import type { Limits } from './attempt.ts';
+import { withLeftover } from './leftover.ts';
 import { failureOf, refusesHeader } from './s3-errors.ts';
 import type { ByteRange } from './s3-object-calls.ts';
 import type { Publication } from './s3-publish.ts';
-import { removeUpload, withLeftover } from './s3-remove.ts';
-import type { Limits, S3Session } from './s3-sdk.ts';
+import { removeUpload } from './s3-remove.ts';
+import type { S3Session } from './s3-sdk.ts';
 import type { CompletedPart } from './s3-upload-calls.ts';
 import type { Receipt } from './storage.ts';
 

@@ -1,13 +1,14 @@
 import { ToolError } from '../errors.ts';
 import { retry } from '../retry.ts';
+import { withLeftover } from './leftover.ts';
+import type { PartSource } from './part-source.ts';
 import type { Condition } from './s3-calls.ts';
 import { etagOfParts } from './s3-checksums.ts';
 import { failureOf, refusesHeader } from './s3-errors.ts';
 import { isOutgrown, type PartPlan, type PartPool, requestGate, tooManyParts } from './s3-parts.ts';
 import { conflictOr, isPublished, type Publication, publishOn, verify } from './s3-publish.ts';
-import { removeUpload, withLeftover } from './s3-remove.ts';
+import { removeUpload } from './s3-remove.ts';
 import { type PartSender, sendPart } from './s3-send-part.ts';
-import type { PartSource } from './s3-source.ts';
 import type { ExpectedObject, OpenUpload, UploadedPart, UploadLog } from './storage.ts';
 
 // Why not `Upload` of @aws-sdk/lib-storage, measured under Bun: its abort() returns at once while parts go on

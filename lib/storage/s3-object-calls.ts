@@ -5,9 +5,10 @@ import {
   ListObjectsV2Command,
 } from '@aws-sdk/client-s3';
 import { messageOf, ToolError } from '../errors.ts';
+import type { Limits } from './attempt.ts';
 import { unquoted } from './s3-calls.ts';
 import { failureOf } from './s3-errors.ts';
-import type { Limits, S3Session } from './s3-sdk.ts';
+import type { S3Session } from './s3-sdk.ts';
 import type { ObjectInfo } from './storage.ts';
 
 export interface ObjectsPage {

@@ -1,9 +1,9 @@
 import { ToolError } from '../errors.ts';
 import { retry } from '../retry.ts';
+import { bodyTimeoutMs } from './patience.ts';
 import type { S3Calls } from './s3-calls.ts';
 import { type CopyLimits, copyObject, sourceChanged } from './s3-copy.ts';
 import type { ObjectCalls } from './s3-object-calls.ts';
-import { bodyTimeoutMs } from './s3-patience.ts';
 import { type Publication, settledHead } from './s3-publish.ts';
 import type { S3Session } from './s3-sdk.ts';
 import type { ByteStream, ObjectInfo, Objects, Receipt } from './storage.ts';

@@ -1,9 +1,9 @@
 import { messageOf, ToolError } from '../errors.ts';
 import { type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
+import type { Limits } from './attempt.ts';
+import { cleanUp, type Patience } from './patience.ts';
 import type { Condition, S3Calls, StoredObject } from './s3-calls.ts';
 import { failureOf, isConflict, refusesHeader } from './s3-errors.ts';
-import { cleanUp, type S3Patience } from './s3-patience.ts';
-import type { Limits } from './s3-sdk.ts';
 import type { UploadCalls } from './s3-upload-calls.ts';
 import type { ExpectedObject } from './storage.ts';
 
@@ -17,7 +17,7 @@ export interface Publication {
   readonly limits: Limits;
   /** For requests after which the store has something it had not: they outlive the signal for a while. */
   readonly decisive: Limits;
-  readonly patience: S3Patience;
+  readonly patience: Patience;
 }
 
 /** How often a HeadObject right after the write may answer "nothing there" (stores that settle late). */

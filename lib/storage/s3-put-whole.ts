@@ -1,7 +1,7 @@
 import { ToolError } from '../errors.ts';
+import { bodyTimeoutMs } from './patience.ts';
 import type { Condition } from './s3-calls.ts';
 import { base64Of, hexOf, md5Of } from './s3-checksums.ts';
-import { bodyTimeoutMs } from './s3-patience.ts';
 import { isPublished, type Publication, publishOn, verify } from './s3-publish.ts';
 import type { ExpectedObject, UploadLog } from './storage.ts';
 

@@ -1,12 +1,13 @@
 import { abortReason, ToolError } from '../errors.ts';
+import { withLeftover } from './leftover.ts';
+import { type PartSource, partSource } from './part-source.ts';
+import { bodyTimeoutMs } from './patience.ts';
 import type { Condition } from './s3-calls.ts';
 import { isFinal, putParts } from './s3-multipart.ts';
 import { type PartPlan, type PartWishes, partPool, planParts } from './s3-parts.ts';
-import { bodyTimeoutMs } from './s3-patience.ts';
 import { conditionNow, conflictOr, type Publication } from './s3-publish.ts';
 import { putWhole } from './s3-put-whole.ts';
-import { removeUpload, withLeftover } from './s3-remove.ts';
-import { type PartSource, partSource } from './s3-source.ts';
+import { removeUpload } from './s3-remove.ts';
 import type { ExpectedObject, OpenUpload, PutRequest } from './storage.ts';
 
 export interface PutWishes extends PartWishes {

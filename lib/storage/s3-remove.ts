@@ -1,6 +1,6 @@
 import { messageOf, ToolError } from '../errors.ts';
 import { type RetryPolicy, retry } from '../retry.ts';
-import { cleanUp } from './s3-patience.ts';
+import { cleanUp } from './patience.ts';
 import type { Publication } from './s3-publish.ts';
 
 /** Rounds of abort and look: parts that were on their way may still be arriving. */
@@ -42,11 +42,4 @@ export async function removeUpload(
       : `The unfinished upload ${uploadId} could not be removed (${why}) and may cost storage ` +
           'until the store drops it: abort it by hand.';
   }
-}
-
-/** The error, and what could not be cleaned up after it. */
-export function withLeftover(error: unknown, left: string | undefined): unknown {
-  if (left === undefined) return error;
-  const code = error instanceof ToolError ? error.code : 'store';
-  return new ToolError(code, `${messageOf(error)} ${left}`, { cause: error });
 }

@@ -1,7 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { FetchHttpHandler } from '@smithy/fetch-http-handler';
-import { abortReason, ToolError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
+import { attempt, type Limits } from './attempt.ts';
 import { type StoreWords, s3Error } from './s3-errors.ts';
 
 export interface S3Address {
@@ -13,19 +13,10 @@ export interface S3Address {
   /** Both absent: the SDK's own chain (AWS_*, profiles, roles). */
   readonly accessKeyId?: Secret | undefined;
   readonly secretAccessKey?: Secret | undefined;
+  /** Of temporary credentials. */
+  readonly sessionToken?: Secret | undefined;
   /** Default: true when an endpoint is given. */
   readonly forcePathStyle?: boolean | undefined;
-}
-
-/** How long one attempt of a request may take, and how long it outlives its signal. Milliseconds. */
-export interface Limits {
-  readonly signal: AbortSignal;
-  readonly timeoutMs: number;
-  /**
-   * For requests that must not be cut in the middle because the store may have acted on them: how long they
-   * may still run once the signal aborts. Default 0.
-   */
-  readonly graceMs?: number;
 }
 
 /** What all calls to the bucket share. */
@@ -40,20 +31,27 @@ export function s3Session(address: S3Address, words: Omit<StoreWords, 'failed'>)
   return {
     client: makeClient(address),
     bucket: address.bucket,
-    send: (failed, limits, run) => attempt(run, limits, { ...words, failed }),
+    send: (failed, limits, run) =>
+      attempt(run, limits, failed, (thrown) => s3Error(thrown, { ...words, failed })),
   };
 }
 
 /** The SDK's client, with everything switched off that would come between us and one plain request. */
 function makeClient(address: S3Address): S3Client {
-  const { accessKeyId, secretAccessKey } = address;
+  const { accessKeyId, secretAccessKey, sessionToken } = address;
   const client = new S3Client({
     ...(address.endpoint === undefined ? {} : { endpoint: address.endpoint }),
     ...(address.region === undefined ? {} : { region: address.region }),
     forcePathStyle: address.forcePathStyle ?? address.endpoint !== undefined,
     ...(accessKeyId === undefined || secretAccessKey === undefined
       ? {}
-      : { credentials: { accessKeyId: accessKeyId.reveal(), secretAccessKey: secretAccessKey.reveal() } }),
+      : {
+          credentials: {
+            accessKeyId: accessKeyId.reveal(),
+            secretAccessKey: secretAccessKey.reveal(),
+            ...(sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }),
+          },
+        }),
     // The SDK's three attempts are over in 150 ms and its token bucket runs dry: lib/retry.ts does it.
     maxAttempts: 1,
     // On the client, not the command: the default CRC trailers mean aws-chunked bodies, which R2 refused.
@@ -83,47 +81,4 @@ function makeClient(address: S3Address): S3Client {
     { step: 'deserialize', priority: 'low', name: 'identityAnswers' },
   );
   return client;
-}
-
-/** Runs one request within its limits; every rejection is a ToolError. */
-async function attempt<T>(
-  run: (abortSignal: AbortSignal) => Promise<T>,
-  limits: Limits,
-  words: StoreWords,
-): Promise<T> {
-  const { signal, timeoutMs, graceMs = 0 } = limits;
-  if (signal.aborted) throw abortReason(signal);
-  const cut = new AbortController();
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    cut.abort();
-  }, timeoutMs);
-  let graceTimer: ReturnType<typeof setTimeout> | undefined;
-  const onAbort = () => {
-    if (graceMs === 0) cut.abort();
-    else graceTimer = setTimeout(() => cut.abort(), graceMs);
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
-  const ended = Promise.withResolvers<never>();
-  cut.signal.addEventListener('abort', () => ended.reject(cut.signal.reason), { once: true });
-  const running = run(cut.signal);
-  // Whichever of the two comes second has no other listener.
-  ended.promise.catch(() => {});
-  running.catch(() => {});
-  try {
-    // A request ends at once when it is cut; what the SDK does before it (looking for credentials) does not.
-    return await Promise.race([running, ended.promise]);
-  } catch (error) {
-    if (timedOut) {
-      const text = `${words.failed}: the store did not answer within ${Math.round(timeoutMs / 1000)} s.`;
-      throw new ToolError('store', text, { cause: error, remedy: 'again' });
-    }
-    if (cut.signal.aborted) throw abortReason(signal);
-    throw error instanceof ToolError ? error : s3Error(error, words);
-  } finally {
-    clearTimeout(timer);
-    clearTimeout(graceTimer);
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -1,11 +1,11 @@
 import { ToolError } from '../errors.ts';
 import { retry } from '../retry.ts';
+import type { Limits } from './attempt.ts';
 import type { BodyCheck } from './s3-calls.ts';
 import { base64Of, crc32Of, hexOf, md5Of } from './s3-checksums.ts';
 import { failureOf, isThrottle } from './s3-errors.ts';
 import type { Gate } from './s3-parts.ts';
 import { looksLikeMd5, type Publication } from './s3-publish.ts';
-import type { Limits } from './s3-sdk.ts';
 import type { StoredPart } from './s3-upload-calls.ts';
 import type { UploadedPart } from './storage.ts';
 

@@ -6,6 +6,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { ToolError } from '../errors.ts';
+import type { Limits } from './attempt.ts';
 import {
   type BodyCheck,
   type Condition,
@@ -15,7 +16,7 @@ import {
   unquoted,
 } from './s3-calls.ts';
 import { failureOf } from './s3-errors.ts';
-import type { Limits, S3Session } from './s3-sdk.ts';
+import type { S3Session } from './s3-sdk.ts';
 import type { UploadedPart } from './storage.ts';
 
 export interface StoredPart {

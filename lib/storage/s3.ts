@@ -1,15 +1,16 @@
 import { abortReason, ToolError } from '../errors.ts';
 import { BRISK, PATIENT, type RetryNotice, type RetryPolicy, retry } from '../retry.ts';
+import { withLeftover } from './leftover.ts';
+import { PATIENCE, type Patience } from './patience.ts';
 import { putBeside } from './s3-beside.ts';
 import { s3Calls } from './s3-calls.ts';
 import { COPY_LIMITS, type CopyLimits } from './s3-copy.ts';
 import type { StoreWords } from './s3-errors.ts';
 import { objectCalls } from './s3-object-calls.ts';
 import { READ_BYTES, s3Objects } from './s3-objects.ts';
-import { PATIENCE, type S3Patience } from './s3-patience.ts';
 import type { Publication } from './s3-publish.ts';
 import { putObject } from './s3-put.ts';
-import { removeUpload, withLeftover } from './s3-remove.ts';
+import { removeUpload } from './s3-remove.ts';
 import { type S3Address, s3Session } from './s3-sdk.ts';
 import { uploadCalls } from './s3-upload-calls.ts';
 import { s3Uploads } from './s3-uploads.ts';
@@ -28,7 +29,7 @@ export interface S3Settings extends S3Address {
   readonly retryPolicy?: RetryPolicy | undefined;
   /** Called before each pause of a retry. */
   readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
-  readonly patience?: Partial<S3Patience> | undefined;
+  readonly patience?: Partial<Patience> | undefined;
   /** Bytes of one request of `objects.open`. Default 8 MiB. */
   readonly readBytes?: number | undefined;
   /** Most objects that a page of `objects.list` is asked for. Default the store's own, 1,000. */

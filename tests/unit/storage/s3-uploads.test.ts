@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { PATIENCE } from '../../../lib/storage/s3-patience.ts';
+import { PATIENCE } from '../../../lib/storage/patience.ts';
 import type { Publication } from '../../../lib/storage/s3-publish.ts';
 import type { ListedPart, PartsPage } from '../../../lib/storage/s3-upload-calls.ts';
 import { s3Uploads } from '../../../lib/storage/s3-uploads.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../../lib/errors.ts';
-import { bodyTimeoutMs, cleanUp, PATIENCE } from '../../../lib/storage/s3-patience.ts';
-import type { Limits } from '../../../lib/storage/s3-sdk.ts';
+import type { Limits } from '../../../lib/storage/attempt.ts';
+import { bodyTimeoutMs, cleanUp, PATIENCE } from '../../../lib/storage/patience.ts';
 
 const never = new AbortController().signal;
 const aborted = AbortSignal.abort(new ToolError('cancelled', 'enough'));

@@ -1,8 +1,8 @@
 import { ToolError } from '../errors.ts';
-import type { Limits } from './s3-sdk.ts';
+import type { Limits } from './attempt.ts';
 
 /** How long things may take. All in milliseconds but the second. */
-export interface S3Patience {
+export interface Patience {
   /** A request without a body; a body may take as long, or longer by `slowestBytesPerSecond`. */
   readonly requestMs: number;
   /** A slower connection counts as stalled. All parts in flight share the line. */
@@ -21,7 +21,7 @@ export interface S3Patience {
  * Somebody who pressed Ctrl+C waits for `graceMs` and `cancelledCleanupMs` at most, whatever the store does:
  * 1.6 s of the 2 s that a program has to end.
  */
-export const PATIENCE: S3Patience = {
+export const PATIENCE: Patience = {
   requestMs: 30_000,
   slowestBytesPerSecond: 256 * 1024,
   completeMs: 180_000,
@@ -31,7 +31,7 @@ export const PATIENCE: S3Patience = {
 };
 
 /** The size of a request's body sets how long one attempt at it may take. */
-export function bodyTimeoutMs(bytes: number, patience: S3Patience): number {
+export function bodyTimeoutMs(bytes: number, patience: Patience): number {
   return Math.max(patience.requestMs, (bytes / patience.slowestBytesPerSecond) * 1000);
 }
 
@@ -41,7 +41,7 @@ export function bodyTimeoutMs(bytes: number, patience: S3Patience): number {
  * has, so that one that is lost on the way is sent again; the latter has no room for that.
  */
 export async function cleanUp<T>(
-  patience: S3Patience,
+  patience: Patience,
   run: AbortSignal,
   steps: number,
   work: (limits: Limits) => Promise<T>,
