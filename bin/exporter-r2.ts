@@ -1,12 +1,9 @@
 #!/usr/bin/env -S bun --no-env-file
 import { requireBun } from '../lib/cli/bun-version.ts';
-import { EXPORTER_R2_FLAGS } from '../lib/cli/exporter-r2-flags.ts';
+import { EXPORTER_R2 } from '../lib/cli/exporter-r2.ts';
 import { parseArguments } from '../lib/cli/parse-flags.ts';
 import { type Run, runProgram } from '../lib/cli/run.ts';
-import type { ExporterSettings } from '../lib/cli/settings.ts';
 import { VERSION } from '../lib/cli/version.ts';
-import type { RetryNotice } from '../lib/retry.ts';
-import type { Destination } from '../lib/storage/storage.ts';
 
 const TOOL = { name: 'exporter-r2', version: VERSION };
 
@@ -14,24 +11,19 @@ const TOOL = { name: 'exporter-r2', version: VERSION };
 void runProgram({ ...TOOL, main });
 
 async function main(run: Run): Promise<void> {
-  if (run.has('--help', '-h')) return run.print((await import('../lib/cli/help.ts')).exporterR2Help());
+  if (run.has('--help', '-h')) {
+    const { exporterR2Help } = await import('../lib/cli/exporter-r2-help.ts');
+    return run.print(exporterR2Help());
+  }
   if (run.has('--version')) return run.print(`${TOOL.name} ${TOOL.version}\n`);
 
   requireBun(Bun.version);
-  const args = parseArguments(run.argv, EXPORTER_R2_FLAGS);
+  const args = parseArguments(run.argv, EXPORTER_R2.flags);
   const envFile = args.get('env-file');
   const environment = run.environment(typeof envFile === 'string' ? envFile : undefined);
   const { readExporterRequest } = await import('../lib/cli/exporter-request.ts');
-  const request = readExporterRequest(args, environment, run);
+  const request = readExporterRequest(EXPORTER_R2, args, environment, run);
   for (const warning of request.warnings) run.warn(warning);
   const { runExporter } = await import('../lib/exporter.ts');
-  await runExporter(run, request, { tool: TOOL, openDestination });
-}
-
-async function openDestination(
-  { target }: ExporterSettings,
-  onRetry: (notice: RetryNotice) => void,
-): Promise<Destination> {
-  if (target.kind === 'file') return (await import('../lib/storage/file.ts')).fileDestination();
-  return (await import('../lib/storage/s3.ts')).s3Destination({ ...target, onRetry });
+  await runExporter(run, request, TOOL);
 }

@@ -19,7 +19,11 @@ export function datedKeys(key: string, manifestKey: string, at: Date): KeyPair {
  */
 export function isDatedKey(key: string, latestKey: string): boolean {
   const name = key.slice(folderOf(latestKey).length, key.length - endingOf(latestKey).length);
-  if (key !== renamed(latestKey, name)) return false;
+  return key === renamed(latestKey, name) && isTimeName(name);
+}
+
+/** Whether it is what timeName() makes of a moment that there is. */
+export function isTimeName(name: string): boolean {
   const parts = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(name);
   if (parts === null) return false;
   const [, year, month, day, hour, minute, second] = parts;
@@ -27,7 +31,8 @@ export function isDatedKey(key: string, latestKey: string): boolean {
   return !Number.isNaN(at.getTime()) && timeName(at) === name;
 }
 
-function timeName(at: Date): string {
+/** `20261123T004023Z`: sorts by time. */
+export function timeName(at: Date): string {
   return at.toISOString().replace(/[-:]|\.\d+/g, '');
 }
 

@@ -1,6 +1,7 @@
 import { type ExportOne, exportEach } from './cli/export-each.ts';
 import type { ExporterRequest } from './cli/exporter-request.ts';
 import { uploadQuestion } from './cli/present.ts';
+import type { Tool } from './cli/report.ts';
 import type { Run } from './cli/run.ts';
 import type { ExporterSettings } from './cli/settings.ts';
 import { VERSION } from './cli/version.ts';
@@ -11,13 +12,11 @@ import { within } from './run/within.ts';
 import type { Destination, WorkFolder } from './storage/storage.ts';
 import type { EncodedUnit } from './writers/format.ts';
 
-/** What an exporter is beside what all of them are. */
-export interface Exporter {
-  readonly tool: { readonly name: string; readonly version: string };
-  readonly openDestination: (
-    settings: ExporterSettings,
-    onRetry: (notice: RetryNotice) => void,
-  ) => Promise<Destination>;
+/** What a destination tells while it works. */
+interface Heard {
+  readonly onRetry: (notice: RetryNotice) => void;
+  /** What is good to know, a sentence. */
+  readonly onNote: (text: string) => void;
 }
 
 /** How long a run that is over may wait for its work folder. */
@@ -27,11 +26,11 @@ const CLOSE_MS = 500;
 const CREATED_BY = `qdrant-export-tools ${VERSION}`;
 
 /** Joins the parts that the request names, collection after collection; each SDK is loaded here, when it is used. */
-export async function runExporter(run: Run, request: ExporterRequest, exporter: Exporter): Promise<void> {
+export async function runExporter(run: Run, request: ExporterRequest, tool: Tool): Promise<void> {
   const formats = await openFormats(request);
-  const exportOne: ExportOne = (settings, emit) => exportWith(run, settings, emit, exporter, formats);
+  const exportOne: ExportOne = (settings, emit) => exportWith(run, settings, emit, tool, formats);
   const names = request.collections === 'all' ? await listed(run, request) : request.collections;
-  await exportEach({ run, request, tool: exporter.tool, exportOne }, names);
+  await exportEach({ run, request, tool, exportOne }, names);
 }
 
 async function listed(run: Run, { protocol, transport }: ExporterRequest): Promise<readonly string[]> {
@@ -74,7 +73,7 @@ async function exportWith(
   run: Run,
   settings: ExporterSettings,
   emit: (event: ExportEvent) => void,
-  { tool, openDestination }: Exporter,
+  tool: Tool,
   formats: Formats,
 ): Promise<ExportReport> {
   const { plan, protocol } = settings;
@@ -88,7 +87,8 @@ async function exportWith(
   let work: WorkFolder | undefined;
   try {
     work = plan.dryRun ? undefined : await openWork(settings, emit);
-    const destination = await openDestination(settings, onRetry);
+    const onNote = (text: string) => emit({ kind: 'note', text });
+    const destination = await openDestination(settings, { onRetry, onNote });
     const confirm = (upload: UploadQuestion) => run.confirm(uploadQuestion(upload));
     return await exportCollection(
       plan,
@@ -99,6 +99,19 @@ async function exportWith(
     transport.close();
     // A disk that does not answer keeps nobody waiting: the lock of a process that is gone is nobody's.
     if (work !== undefined) await within(work.close(), CLOSE_MS);
+  }
+}
+
+async function openDestination({ target, plan }: ExporterSettings, heard: Heard): Promise<Destination> {
+  switch (target.kind) {
+    case 'file':
+      return (await import('./storage/file.ts')).fileDestination();
+    case 's3':
+      return (await import('./storage/s3.ts')).s3Destination({ ...target, onRetry: heard.onRetry });
+    case 'supabase': {
+      const { supabaseDestination } = await import('./storage/supabase.ts');
+      return supabaseDestination({ ...target, dryRun: plan.dryRun, ...heard });
+    }
   }
 }
 

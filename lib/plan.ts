@@ -1,4 +1,4 @@
-import type { Manifest, ManifestCounts, ManifestOptions } from './manifest.ts';
+import type { Manifest, ManifestCounts, ManifestFile, ManifestOptions } from './manifest.ts';
 import type { CollectionShape } from './model.ts';
 import type { Transport } from './qdrant/transport.ts';
 import type { RetryNotice } from './retry.ts';
@@ -28,6 +28,11 @@ export interface ExportPlan {
   readonly passes: 'auto' | 'one' | 'two';
   /** Object key or file path of the export. */
   readonly key: string;
+  /**
+   * Most bytes of a file; undefined = one file, whatever its size. With it the export is as many files as it takes, in a
+   * folder of their own beside `key` (split-keys.ts), and nothing is under `key` itself.
+   */
+  readonly splitBytes: number | undefined;
   /** Key or path of the manifest, beside the export. */
   readonly manifestKey: string;
   /** For the manifest: what shapes the data, by the names of the flags. */
@@ -64,6 +69,8 @@ export interface PlanSummary {
   readonly format: string;
   /** Where the export will be, for people. */
   readonly location: string;
+  /** How it gets into the store, for people; undefined where there is but one way. */
+  readonly door: string | undefined;
   /** What makes Parquet of the data, for people; undefined where it is written directly. */
   readonly converter: string | undefined;
   /** Folder of the work files and the journal; undefined when nothing is written to one. */
@@ -96,22 +103,32 @@ export interface ExportCounts
   readonly keys: KeySummary | undefined;
 }
 
+/** What was published: one file, or with --split-size as many as it took. */
+export interface ExportedData {
+  /** Of the one file; of several, a pattern that the keys of all of them match. */
+  readonly key: string;
+  /** For people, and for readers: of several files, a pattern that the locations of all of them match. */
+  readonly location: string;
+  readonly manifestLocation: string;
+  /** Of all files. */
+  readonly bytes: number;
+  readonly rowGroups: number;
+  /** In the order of their rows; some 300 bytes each. */
+  readonly files: readonly ExportedFile[];
+}
+
+export interface ExportedFile extends Omit<ManifestFile, 'etag'> {
+  readonly location: string;
+  readonly etag: string | undefined;
+}
+
 export interface ExportReport {
   readonly plan: PlanSummary;
   readonly startedAt: Date;
   readonly finishedAt: Date;
   readonly counts: ExportCounts;
   /** Undefined after a dry run. */
-  readonly file:
-    | {
-        readonly location: string;
-        readonly bytes: number;
-        /** SHA-256 of the file, in hex. */
-        readonly sha256: string;
-        readonly rowGroups: number;
-        readonly etag: string | undefined;
-      }
-    | undefined;
+  readonly file: ExportedData | undefined;
   /** What should make the reader look: the counts differ, keys collide, updates were waiting. */
   readonly warnings: readonly string[];
   /** What is as it should be, and good to know: vectors that the server normalised or stores rounded. */
@@ -138,6 +155,8 @@ export interface ExportReport {
 export interface UploadQuestion {
   readonly path: string;
   readonly bytes: number;
+  /** How many files that is. */
+  readonly files: number;
   readonly location: string;
 }
 

@@ -47,11 +47,16 @@ const RULES: readonly Rule[] = [
     packages: /^(node:.*|@aws-sdk\/.*|@smithy\/.*)$/,
   },
   {
+    files: /^lib\/storage\/supabase[^/]*\.ts$/,
+    lib: /^lib\/((errors|retry|secret|free-now)\.ts|storage\/.*)$/,
+    packages: /^(node:.*|@supabase\/supabase-js)$/,
+  },
+  {
     files: /^lib\/storage\//,
     lib: /^lib\/((errors|retry|secret|free-now)\.ts|storage\/.*)$/,
     packages: NODE,
   },
-  { files: /^lib\/dated-keys\.ts$/, lib: NONE, packages: NONE },
+  { files: /^lib\/(dated-keys|split-keys)\.ts$/, lib: /^lib\/dated-keys\.ts$/, packages: NONE },
   { files: /^lib\/exporter\.ts$/, lib: /^lib\//, packages: NONE },
   {
     files: /^lib\/plan\.ts$/,
@@ -62,7 +67,7 @@ const RULES: readonly Rule[] = [
     // What joins the parts: it knows them by their interfaces alone.
     files: /^lib\/run\//,
     lib: new RegExp(
-      `^(${WORDS}|lib/(retry|plan|manifest|sha256|dated-keys)\\.ts|lib/run/.*|lib/pipeline/.*|lib/qdrant/transport\\.ts|lib/storage/storage\\.ts|lib/writers/(format|converter)\\.ts)$`,
+      `^(${WORDS}|lib/(retry|plan|manifest|sha256|dated-keys|split-keys)\\.ts|lib/run/.*|lib/pipeline/.*|lib/qdrant/transport\\.ts|lib/storage/storage\\.ts|lib/writers/(format|converter)\\.ts)$`,
     ),
     packages: NODE,
   },

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { ToolError } from '../errors.ts';
-import { EXPORTER_R2_FLAGS, type ExporterFlags } from './exporter-r2-flags.ts';
+import { EXPORTER_FLAGS, type ExporterFlags } from './exporter-flags.ts';
 import { filterPath } from './filter.ts';
 import { manifestPath } from './manifest-key.ts';
 
@@ -28,6 +28,10 @@ export function refuseContradictions(flags: ExporterFlags, isInteractive: boolea
 function refuseBesideLocalFile({ values, source }: ExporterFlags, output: string): void {
   const local = '--output writes a local file, so nothing goes to a store';
   if (values['stream-upload']) throw contradiction('--stream-upload', '--output', local);
+  if (values['create-bucket']) throw contradiction('--create-bucket', '--output', local);
+  if (values['split-size'] !== undefined) {
+    throw contradiction('--split-size', '--output', '--output names one file, and a split export is several');
+  }
   if (source('bucket') === '--bucket') throw contradiction('--bucket', '--output', local);
   if (values.prefix !== undefined) throw contradiction('--prefix', '--output', local);
   if (values.keep !== undefined) {
@@ -40,7 +44,7 @@ function refuseBesideLocalFile({ values, source }: ExporterFlags, output: string
 }
 
 function refuseBesideStreaming({ values, source }: ExporterFlags): void {
-  const strategies = EXPORTER_R2_FLAGS.strategy.choices.filter((name) => name !== 'ndjson-gz');
+  const strategies = EXPORTER_FLAGS.strategy.choices.filter((name) => name !== 'ndjson-gz');
   if (source('strategy') === undefined) {
     const names = strategies.map((name) => `--strategy ${name}`);
     throw new ToolError(
@@ -60,6 +64,13 @@ function refuseBesideStreaming({ values, source }: ExporterFlags): void {
       '--stream-upload',
       '--debug',
       'there are no work files to keep, and no upload to ask before',
+    );
+  }
+  if (values['split-size'] !== undefined) {
+    throw contradiction(
+      '--split-size',
+      '--stream-upload',
+      'a file is cut where the next rows would not fit, so it has to be on disk before it is uploaded',
     );
   }
 }

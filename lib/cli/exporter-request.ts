@@ -2,7 +2,8 @@ import { tmpdir } from 'node:os';
 import { ToolError } from '../errors.ts';
 import { contradiction, refuseContradictions } from './contradictions.ts';
 import type { Environment } from './env.ts';
-import { EXPORTER_R2_FLAGS, type ExporterFlags } from './exporter-r2-flags.ts';
+import type { ExporterFlags } from './exporter-flags.ts';
+import type { ExporterProgram } from './exporter-program.ts';
 import { readFilter } from './filter.ts';
 import { type Arguments, readInteger, resolveFlags } from './parse-flags.ts';
 import {
@@ -15,7 +16,6 @@ import {
   storeAddress,
   type Target,
 } from './settings.ts';
-import { readStore } from './store-settings.ts';
 import { readTransport, transportWarnings } from './transport-settings.ts';
 import { readVectorList } from './vector-list.ts';
 
@@ -40,15 +40,16 @@ export interface ExporterRequest extends SourceSettings {
 }
 
 /**
- * Flags and variables of exporter-r2 → what a run is asked; a ToolError 'usage' for the first thing that is wrong.
+ * Flags and variables of a program → what a run is asked; a ToolError 'usage' for the first thing that is wrong.
  * `isInteractive` is whether there is a terminal to ask at.
  */
 export function readExporterRequest(
+  program: ExporterProgram,
   given: Arguments,
   environment: Environment,
   { isInteractive }: { readonly isInteractive: boolean },
 ): ExporterRequest {
-  const flags = resolveFlags(given, environment, EXPORTER_R2_FLAGS);
+  const flags = resolveFlags(given, environment, program.flags);
   refuseContradictions(flags, isInteractive);
   // What was typed wrongly comes before what was not typed at all.
   const retrieveBatch = readRetrieveBatch(flags);
@@ -56,7 +57,7 @@ export function readExporterRequest(
   const transport = readTransport(flags, environment);
   const sourceDate = readSourceDate(environment);
   const collections = flags.values.all ? 'all' : readCollections(flags);
-  const target = readTarget(flags, environment);
+  const { target, warnings } = readTarget(program, flags, environment);
   const common: CommonSettings = Object.freeze({
     flags,
     protocol: flags.values.http ? 'rest' : 'grpc',
@@ -77,7 +78,7 @@ export function readExporterRequest(
     searchPath: environment.PATH,
     protocol: common.protocol,
     transport,
-    warnings: Object.freeze(transportWarnings(transport)),
+    warnings: Object.freeze([...transportWarnings(transport), ...warnings]),
     settingsFor,
   });
 }
@@ -140,13 +141,20 @@ function readFormat({ values }: ExporterFlags): FormatSettings {
     vectorEncoding: values['vector-encoding'],
     keyField: values['key-field'],
     metadataField: values['metadata-field'],
+    splitBytes: values['split-size'],
   });
 }
 
-function readTarget(flags: ExporterFlags, environment: Environment): Target {
+function readTarget(
+  program: ExporterProgram,
+  flags: ExporterFlags,
+  environment: Environment,
+): { readonly target: Target; readonly warnings: readonly string[] } {
   const path = flags.values.output;
-  if (path === undefined)
-    return Object.freeze(readStore(flags.values.bucket, flags.source('bucket'), environment));
+  if (path === undefined) {
+    const { target, warnings } = program.readStore(flags, environment);
+    return { target: Object.freeze(target), warnings };
+  }
   if (path === '-' || /[/\\]$/.test(path) || path.includes('\0')) {
     throw new ToolError('usage', `--output is ${JSON.stringify(path)}; the path of a file is wanted.`);
   }
@@ -156,7 +164,7 @@ function readTarget(flags: ExporterFlags, environment: Environment): Target {
       `--output is ${JSON.stringify(path)}, a name for the manifest beside the export; the path of a Parquet file is wanted.`,
     );
   }
-  return Object.freeze({ kind: 'file', path });
+  return { target: Object.freeze({ kind: 'file', path }), warnings: [] };
 }
 
 function readSourceDate(environment: Environment): Date | undefined {

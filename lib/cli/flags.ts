@@ -38,6 +38,12 @@ export interface IntegerFlag extends FlagBase {
   readonly default?: number;
 }
 
+/** A number of bytes, `min` or more: plain, or with a unit in powers of 1000 (MB) or of 1024 (MiB). */
+export interface BytesFlag extends FlagBase {
+  readonly kind: 'bytes';
+  readonly min: number;
+}
+
 /** One of a few words, or a whole number where `numbers` says which. */
 export interface ChoiceFlag extends FlagBase {
   readonly kind: 'choice';
@@ -46,7 +52,7 @@ export interface ChoiceFlag extends FlagBase {
   readonly default?: string;
 }
 
-export type Flag = SwitchFlag | TextFlag | TextsFlag | IntegerFlag | ChoiceFlag;
+export type Flag = SwitchFlag | TextFlag | TextsFlag | IntegerFlag | BytesFlag | ChoiceFlag;
 export type FlagTable = Readonly<Record<string, Flag>>;
 
 export const FLAG_GROUPS = {

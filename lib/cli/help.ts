@@ -1,43 +1,29 @@
-import { EXPORTER_R2_FLAGS } from './exporter-r2-flags.ts';
 import { FLAG_GROUPS, type Flag, type FlagGroup, type FlagTable } from './flags.ts';
 import { grouped } from './human-numbers.ts';
+import { bytesText } from './read-bytes.ts';
 import { wrapped } from './wrapped.ts';
 
 const WIDTH = 80;
 /** Where the second column begins. */
 const INDENT = 28;
 
-const EXAMPLES = `  # A collection of a local Qdrant into a local file
-  exporter-r2 --collection docs --output docs.parquet
+/** What a program's help has of its own. */
+export interface HelpTexts {
+  /** What it is, in lines of at most 80 columns. */
+  readonly title: string;
+  /** Commands with a comment above each; likewise. */
+  readonly examples: string;
+  readonly flags: FlagTable;
+  /** Variables of its store that no flag stands for. */
+  readonly storeVariables: readonly (readonly [string, string])[];
+}
 
-  # Into Cloudflare R2, with QDRANT_* and R2_* variables set or in .env
-  exporter-r2 --collection docs --bucket backups
-
-  # The points that match a filter, with two of their vectors
-  exporter-r2 --collection docs --output en.parquet --schema points \\
-    --vectors text,image \\
-    --filter '{"must":[{"key":"lang","match":{"value":"en"}}]}'
-
-  # Every collection by night, a month of dated copies of each
-  exporter-r2 --all --keep 30 --quiet
-
-  # Go on where a run of the same command was interrupted
-  exporter-r2 --collection docs --bucket backups --resume
-
-  # What it would do, over REST
-  exporter-r2 --collection docs --output docs.parquet --http --dry-run`;
-
-/** Variables that no flag stands for. */
-const VARIABLES: readonly (readonly [string, string])[] = [
+const QDRANT_VARIABLES: HelpTexts['storeVariables'] = [
   ['QDRANT_API_KEY', 'Key of the Qdrant server; a read-only one is enough.'],
   ['QDRANT_PORT', 'REST port; counts with --http alone.'],
-  ['R2_ENDPOINT', 'https://ACCOUNT.r2.cloudflarestorage.com, or that of any S3 service.'],
-  ['R2_ACCESS_KEY_ID', 'Its access key.'],
-  [
-    'R2_SECRET_ACCESS_KEY',
-    'Its secret key. With none of these three set, the AWS SDK finds credentials (AWS_*, profiles, roles) for AWS S3.',
-  ],
-  ['R2_REGION', 'Default auto.'],
+];
+
+const RUN_VARIABLES: HelpTexts['storeVariables'] = [
   ['OUTPUT_TEMP_FOLDER', "Where work files go; default the system's temp folder."],
   ['SOURCE_DATE_EPOCH', 'Seconds since 1970 to write as time of the export.'],
 ];
@@ -53,13 +39,14 @@ const EXIT_CODES: readonly (readonly [string, string])[] = [
   ['141', 'stopped because nobody read stdout any more'],
 ];
 
-/** The text of `exporter-r2 --help`, made from the flag table. */
-export function exporterR2Help(): string {
+/** The text of `--help`, at most 80 columns wide, made from the program's flag table. */
+export function programHelp({ title, examples, flags, storeVariables }: HelpTexts): string {
+  const variables = [...QDRANT_VARIABLES, ...storeVariables, ...RUN_VARIABLES];
   const sections = [
-    'exporter-r2: Qdrant collections as Parquet objects in Cloudflare R2, any S3\nbucket, or a local file.',
-    `Examples\n${EXAMPLES}`,
-    ...flagSections(EXPORTER_R2_FLAGS),
-    `Variables (also from .env in ., .. and ../.., where not set)\n${rows(VARIABLES)}`,
+    title,
+    `Examples\n${examples}`,
+    ...flagSections(flags),
+    `Variables (also from .env in ., .. and ../.., where not set)\n${rows(variables)}`,
     `Exit codes\n${rows(EXIT_CODES)}`,
   ];
   return `${sections.join('\n\n')}\n`;
@@ -72,8 +59,15 @@ function flagSections(table: FlagTable): string[] {
   });
 }
 
+/** In two columns; what does not fit the first has a line of its own. */
 function rows(pairs: readonly (readonly [string, string])[]): string {
-  return pairs.flatMap(([left, right]) => wrapped(right, WIDTH, `  ${left}`.padEnd(INDENT))).join('\n');
+  return pairs
+    .flatMap(([left, right]) => {
+      const isWide = left.length + 2 >= INDENT;
+      const first = isWide ? ''.padEnd(INDENT) : `  ${left}`.padEnd(INDENT);
+      return [...(isWide ? [`  ${left}`] : []), ...wrapped(right, WIDTH, first)];
+    })
+    .join('\n');
 }
 
 function leftOf(name: string, flag: Flag): string {
@@ -85,6 +79,8 @@ function leftOf(name: string, flag: Flag): string {
       return `--${name} ${flag.hint}`;
     case 'integer':
       return `--${name} N`;
+    case 'bytes':
+      return `--${name} SIZE`;
     case 'choice':
       return `--${name} ${flag.numbers === undefined ? 'WORD' : 'WORD|N'}`;
   }
@@ -93,6 +89,7 @@ function leftOf(name: string, flag: Flag): string {
 function rightOf(flag: Flag): string {
   const facts: string[] = [];
   if (flag.kind === 'integer') facts.push(rangeOf(flag));
+  if (flag.kind === 'bytes') facts.push(`${bytesText(flag.min)} or more, such as 45MB, 1.5GB or 45MiB`);
   if (flag.kind === 'choice') {
     facts.push([...flag.choices, ...(flag.numbers === undefined ? [] : [rangeOf(flag.numbers)])].join(', '));
   }
@@ -110,6 +107,7 @@ function defaultOf(flag: Flag): string | undefined {
   switch (flag.kind) {
     case 'switch':
     case 'texts':
+    case 'bytes':
       return undefined;
     case 'integer':
       return flag.default === undefined ? undefined : grouped(flag.default);

@@ -1,18 +1,52 @@
 import { ToolError } from '../errors.ts';
 
+/** How a name becomes a part of a key: letters that stay, and what begins the two digits of every other byte. */
+export interface KeyEncoding {
+  /** Of letters of ASCII; never the mark, so that the encoding can be undone, nor `/`, which parts the key. */
+  readonly kept: RegExp;
+  readonly mark: '%' | '=';
+  /** Most bytes of a whole key. */
+  readonly maxBytes: number;
+  /** Most bytes between two slashes. */
+  readonly maxPartBytes: number;
+}
+
 /**
- * What every store takes in a key as it is: letters and digits of ASCII, what S3 calls safe, and what Supabase
- * takes beside it. Not `%`, so that the encoding can be undone; not `/`, which parts the key.
+ * For S3: letters and digits of ASCII, what S3 calls safe, and what every service takes beside it. Its limit for a key is
+ * 1024 bytes of UTF-8.
  */
-const KEPT = /[A-Za-z0-9!\-_.*'() &$@=;:+,]/;
+export const S3_KEYS: KeyEncoding = {
+  kept: /[A-Za-z0-9!\-_.*'() &$@=;:+,]/,
+  mark: '%',
+  maxBytes: 1024,
+  maxPartBytes: Number.POSITIVE_INFINITY,
+};
+
+/**
+ * For Supabase, which refuses `%` itself: what it takes but for `=`, and but for `?`, at which its client cuts an address off. It
+ * keeps an object under `{ref}/{bucket}/{key}/{version}`, of which 159 bytes may be others', and there each part has its limit.
+ */
+export const SUPABASE_KEYS: KeyEncoding = {
+  kept: /[A-Za-z0-9!\-_.*'() &$@;:+,]/,
+  mark: '=',
+  maxBytes: 1024 - 159,
+  maxPartBytes: 255,
+};
 
 const FOLDER_KEPT = /[A-Za-z0-9!\-_.'() &$@=;+,]/;
 
-/** S3's limit for a key: 1024 bytes of UTF-8. */
-const MAX_KEY_BYTES = 1024;
+const LATEST = 'latest.parquet';
 
-/** `{prefix/}{collection}/latest.parquet`, each part percent-encoded. The prefix may have parts of its own. */
-export function objectKey(prefix: string | undefined, collection: string): string {
+/**
+ * `{prefix/}{collection}/latest.parquet`, each part encoded. The prefix may have parts of its own. A ToolError 'usage' for a
+ * key that the store does not take, or one that would be with `longestName` in the place of the last part.
+ */
+export function objectKey(
+  prefix: string | undefined,
+  collection: string,
+  encoding: KeyEncoding,
+  longestName = LATEST,
+): string {
   const folders = (prefix ?? '').replace(/^\/+|\/+$/g, '');
   const parts = folders === '' ? [] : folders.split('/');
   for (const part of parts) {
@@ -23,44 +57,65 @@ export function objectKey(prefix: string | undefined, collection: string): strin
       );
     }
   }
-  const key = [...parts, collection].map(encodeKeyPart).concat('latest.parquet').join('/');
-  if (key.length > MAX_KEY_BYTES) {
+  const encoded = parts.map((part) => encodeKeyPart(part, encoding));
+  const folder = encodeKeyPart(collection, encoding);
+  refuseLongPart(encoded, folder, encoding);
+  const key = [...encoded, folder, LATEST].join('/');
+  const bytes = key.length + longestName.length - LATEST.length;
+  if (bytes > encoding.maxBytes) {
     throw new ToolError(
       'usage',
-      `The object key has ${key.length} bytes, and stores take ${MAX_KEY_BYTES}; a shorter --prefix is wanted.`,
+      `The object key has ${bytes} bytes, and stores take ${encoding.maxBytes}; a shorter --prefix is wanted.`,
     );
   }
   return key;
 }
 
 /**
- * A name as one part of an object key: bytes of its UTF-8 that some store refuses become `%XX`, and so do the
+ * A name as one part of an object key: bytes of its UTF-8 that some store refuses become `%XX`, or `=XX`, and so do the
  * points of `.` and `..`, which would be steps of a path.
  */
-export function encodeKeyPart(name: string): string {
-  return encodeBytes(name, KEPT);
+export function encodeKeyPart(name: string, { kept, mark }: KeyEncoding): string {
+  return encodeBytes(name, kept, mark);
 }
 
 /** The same for a folder of this machine, where Windows takes less, a last point or blank not at all. */
 export function encodeFolderName(name: string): string {
-  const encoded = encodeBytes(name, FOLDER_KEPT);
-  return encoded.replace(/[. ]$/, (last) => percent(last.charCodeAt(0)));
+  const encoded = encodeBytes(name, FOLDER_KEPT, '%');
+  return encoded.replace(/[. ]$/, (last) => escaped(last.charCodeAt(0), '%'));
 }
 
-/** Undoes encodeKeyPart and encodeFolderName. */
-export function decodeKeyPart(part: string): string {
-  return decodeURIComponent(part);
+/** Undoes encodeKeyPart, and encodeFolderName with S3_KEYS. */
+export function decodeKeyPart(part: string, { mark }: KeyEncoding): string {
+  // What is encoded by `=` has no `%` of its own.
+  return decodeURIComponent(mark === '%' ? part : part.replaceAll('=', '%'));
 }
 
-function encodeBytes(name: string, kept: RegExp): string {
+function refuseLongPart(parts: readonly string[], folder: string, { maxPartBytes }: KeyEncoding): void {
+  const limit = `and the store takes ${maxPartBytes} between two slashes`;
+  if (folder.length > maxPartBytes) {
+    throw new ToolError(
+      'usage',
+      `The collection's name makes a part of the object key of ${folder.length} bytes, ${limit}; an alias with a shorter name is wanted.`,
+    );
+  }
+  const long = parts.find((part) => part.length > maxPartBytes);
+  if (long === undefined) return;
+  throw new ToolError(
+    'usage',
+    `--prefix makes a part of the object key of ${long.length} bytes, ${limit}; a shorter one is wanted.`,
+  );
+}
+
+function encodeBytes(name: string, kept: RegExp, mark: '%' | '='): string {
   let encoded = '';
   for (const byte of new TextEncoder().encode(name)) {
     const letter = String.fromCharCode(byte);
-    encoded += byte < 0x80 && kept.test(letter) ? letter : percent(byte);
+    encoded += byte < 0x80 && kept.test(letter) ? letter : escaped(byte, mark);
   }
-  return encoded === '.' || encoded === '..' ? encoded.replaceAll('.', '%2E') : encoded;
+  return encoded === '.' || encoded === '..' ? encoded.replaceAll('.', escaped(0x2e, mark)) : encoded;
 }
 
-function percent(byte: number): string {
-  return `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+function escaped(byte: number, mark: '%' | '='): string {
+  return `${mark}${byte.toString(16).toUpperCase().padStart(2, '0')}`;
 }

@@ -2,8 +2,9 @@ import { parseArgs } from 'node:util';
 import { ToolError } from '../errors.ts';
 import { closest } from './closest.ts';
 import type { Environment } from './env.ts';
-import type { ChoiceFlag, Flag, FlagTable, IntegerFlag, SwitchFlag, TextsFlag } from './flags.ts';
+import type { BytesFlag, ChoiceFlag, Flag, FlagTable, IntegerFlag, SwitchFlag, TextsFlag } from './flags.ts';
 import { grouped } from './human-numbers.ts';
+import { readBytes } from './read-bytes.ts';
 
 type HasDefault<F extends Flag, T> = F extends { readonly default: unknown } ? T : T | undefined;
 
@@ -16,9 +17,11 @@ export type FlagValue<F extends Flag> = F extends SwitchFlag
     ? readonly string[] | undefined
     : F extends IntegerFlag
       ? HasDefault<F, number>
-      : F extends ChoiceFlag
-        ? HasDefault<F, F['choices'][number] | NumberOf<F>>
-        : HasDefault<F, string>;
+      : F extends BytesFlag
+        ? number | undefined
+        : F extends ChoiceFlag
+          ? HasDefault<F, F['choices'][number] | NumberOf<F>>
+          : HasDefault<F, string>;
 
 export interface Flags<T extends FlagTable> {
   readonly values: { readonly [Name in keyof T]: FlagValue<T[Name]> };
@@ -83,7 +86,7 @@ export function resolveFlags<const T extends FlagTable>(
     const isTyped = typed !== undefined && typed !== true;
     const said = isTyped ? typed : flag.env === undefined ? undefined : environment[flag.env];
     if (said === undefined) {
-      values[name] = flag.kind === 'texts' ? undefined : flag.default;
+      values[name] = flag.kind === 'texts' || flag.kind === 'bytes' ? undefined : flag.default;
       continue;
     }
     const source = isTyped ? `--${name}` : (flag.env ?? '');
@@ -118,6 +121,8 @@ function readValue(
     case 'integer':
       if (flag.auto && text === 'auto') return undefined;
       return readInteger(text, flag.min, flag.max, source, flag.auto ? ', or auto,' : '');
+    case 'bytes':
+      return readBytes(text, flag.min, source);
     case 'choice':
       return readChoice(flag, text, source);
   }

@@ -10,7 +10,7 @@ const VECTORS_SHOWN = 20;
 const LONGEST_LINE = 2_000;
 
 /** What was asked for of the collection. */
-export type Asked = Pick<ExportPlan, 'vectors' | 'filter' | 'limit' | 'shardKey'>;
+export type Asked = Pick<ExportPlan, 'vectors' | 'filter' | 'limit' | 'shardKey' | 'splitBytes'>;
 
 /** The first lines of a run: what is read, from which server, how, and where it goes; aligned. */
 export function planLines(plan: PlanSummary, asked: Asked, width: number): string[] {
@@ -28,10 +28,25 @@ export function planLines(plan: PlanSummary, asked: Asked, width: number): strin
   if (asked.limit !== undefined) rows.push(['Limit', `${counted(asked.limit, 'point')}, in id order`]);
   rows.push(['Passes', `${plan.passes} (${plan.passesReason})`], ['Format', plan.format]);
   if (plan.converter !== undefined) rows.push(['Convert', plan.converter]);
-  rows.push(['Target', `${plan.location}, about ${byteSize(plan.estimatedBytes)}`]);
+  rows.push(['Target', `${plan.location}, ${sizeText(plan, asked)}`]);
+  if (plan.door !== undefined) rows.push(['Upload', plan.door]);
   if (plan.workFolder !== undefined) rows.push(['Work files', plan.workFolder]);
   rows.push(['In memory', `at most ${counted(plan.pointsInMemory, 'point')} at once`]);
   return rows.flatMap(([label, text]) => wrapped(text, width, label.padEnd(indent)));
+}
+
+/** About how many files an export is split into; 1 where it is not. */
+export function estimatedFiles(
+  { estimatedBytes }: PlanSummary,
+  { splitBytes }: Pick<ExportPlan, 'splitBytes'>,
+): number {
+  return splitBytes === undefined ? 1 : Math.max(1, Math.ceil(estimatedBytes / splitBytes));
+}
+
+function sizeText(plan: PlanSummary, asked: Asked): string {
+  const size = `about ${byteSize(plan.estimatedBytes)}`;
+  if (asked.splitBytes === undefined) return size;
+  return `${size} in about ${counted(estimatedFiles(plan, asked), 'file')} of at most ${byteSize(asked.splitBytes)}`;
 }
 
 function nameText({ name, collection }: CollectionShape): string {

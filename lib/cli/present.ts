@@ -1,5 +1,5 @@
 import type { ExportPlan, ExportReport, UploadQuestion } from '../plan.ts';
-import { byteSize } from './human-numbers.ts';
+import { byteSize, grouped } from './human-numbers.ts';
 import { Progress } from './progress.ts';
 import { reportLines } from './report.ts';
 import type { Run } from './run.ts';
@@ -30,6 +30,7 @@ export function showReport(run: Run, report: ExportReport, settings: ExporterSet
 }
 
 /** What --debug asks before the upload, as a question for `run.confirm()`. */
-export function uploadQuestion({ path, bytes, location }: UploadQuestion): string {
-  return `Upload ${byteSize(bytes)} (${path}) to ${location}?`;
+export function uploadQuestion({ path, bytes, files, location }: UploadQuestion): string {
+  const several = files === 1 ? '' : ` as ${grouped(files)} files`;
+  return `Upload ${byteSize(bytes)} (${path})${several} to ${location}?`;
 }

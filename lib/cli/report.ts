@@ -1,6 +1,9 @@
-import type { ExportCounts, ExportPlan, ExportReport } from '../plan.ts';
+import type { ExportCounts, ExportedData, ExportPlan, ExportReport } from '../plan.ts';
 import { byteSize, duration, grouped } from './human-numbers.ts';
+import { estimatedFiles } from './plan-lines.ts';
 import type { ExporterSettings, Target } from './settings.ts';
+import type { S3Target } from './store-settings.ts';
+import type { SupabaseTarget } from './supabase-settings.ts';
 import { wrapped } from './wrapped.ts';
 
 export interface Tool {
@@ -24,13 +27,14 @@ export function reportLines(
   if (file === undefined) {
     return ['Dry run: the server answers, the target can be written, and nothing was written.'];
   }
+  const isSplit = plan.splitBytes !== undefined;
   const rate = seconds.export > 0 ? ` (${grouped(counts.rows / seconds.export)} rows/s)` : '';
-  const groups = `${grouped(file.rowGroups)} row ${file.rowGroups === 1 ? 'group' : 'groups'}`;
+  const groups = counted(file.rowGroups, 'row group');
   const size = `${grouped(counts.rows)} rows in ${groups}, ${byteSize(file.bytes)}, ${duration(seconds.total)}${rate}`;
   const lines = [
     ...wrapped(size, width, 'Exported  '),
-    `To        ${file.location}`,
-    `Manifest  ${manifestLocation(file.location, plan)}`,
+    `To        ${file.location}${isSplit ? ` (${counted(file.files.length, 'file')})` : ''}`,
+    `Manifest  ${file.manifestLocation}`,
   ];
   const more = [
     ['Times     ', timesText(seconds)],
@@ -42,7 +46,7 @@ export function reportLines(
   for (const [label, text] of more) if (text !== '') lines.push(...wrapped(text, width, label));
   lines.push(...report.workFiles.map((path, index) => `${index === 0 ? 'Kept      ' : '          '}${path}`));
   // Statements stay whole whatever the width, so that they can be copied.
-  const [first, ...others] = duckdbStatements(file.location, target);
+  const [first, ...others] = duckdbStatements(file, target);
   lines.push(`Read it   ${first}`, ...others.map((statement) => `          ${statement}`));
   return lines;
 }
@@ -94,10 +98,9 @@ export function reportDocument(report: ExportReport, plan: ExportPlan, tool: Too
   const { file, manifest, plan: summary, seconds, copies, workFiles } = report;
   return {
     ...(manifest ?? dryRunFields(report, plan, tool)),
-    files:
-      file === undefined ? [] : (manifest?.files ?? []).map((each) => ({ ...each, location: file.location })),
+    files: (file?.files ?? []).map(({ etag, ...each }) => ({ ...each, etag: etag ?? null })),
     dryRun: file === undefined,
-    manifestLocation: file === undefined ? null : manifestLocation(file.location, plan),
+    manifestLocation: file?.manifestLocation ?? null,
     plan: {
       protocol: summary.protocol,
       points: summary.points,
@@ -107,8 +110,10 @@ export function reportDocument(report: ExportReport, plan: ExportPlan, tool: Too
       format: summary.format,
       converter: summary.converter ?? null,
       location: summary.location,
+      door: summary.door ?? null,
       workFolder: summary.workFolder ?? null,
       estimatedBytes: summary.estimatedBytes,
+      estimatedFiles: estimatedFiles(summary, plan),
     },
     copies,
     workFiles,
@@ -135,30 +140,53 @@ function dryRunFields(report: ExportReport, { options }: ExportPlan, tool: Tool)
     startedAt: report.startedAt.toISOString(),
     finishedAt: report.finishedAt.toISOString(),
     counts: { before, idsSeen, rows, missing },
-    warnings: [],
+    warnings: report.warnings,
   };
 }
 
-/** The manifest is in the same place as the export, whose location ends with its key. */
-function manifestLocation(location: string, { key, manifestKey }: ExportPlan): string {
-  return location.endsWith(key) ? `${location.slice(0, -key.length)}${manifestKey}` : manifestKey;
+/** SQL that reads it in DuckDB, credentials left to be filled in; the query is the last one. */
+function duckdbStatements({ location, key }: ExportedData, target: Target): string[] {
+  switch (target.kind) {
+    case 'file':
+      return [queryOf(location)];
+    case 's3':
+      return [...secretOf(target), queryOf(location)];
+    case 'supabase':
+      return [...supabaseSecretOf(target), queryOf(`s3://${target.bucket}/${key}`)];
+  }
 }
 
-/** SQL that reads it in DuckDB, credentials left to be filled in; the query is the last one. */
-function duckdbStatements(location: string, target: Target): string[] {
-  const query = `SELECT * FROM read_parquet(${quoted(location)}) LIMIT 5;`;
-  if (target.kind === 'file') return [query];
-  const { region } = target;
-  if (target.endpoint === undefined) {
-    const where = region === undefined ? '' : `, REGION ${quoted(region)}`;
-    return [`CREATE SECRET (TYPE s3, PROVIDER credential_chain${where});`, query];
-  }
-  const endpoint = new URL(target.endpoint);
+function queryOf(location: string): string {
+  return `SELECT * FROM read_parquet(${quoted(location)}) LIMIT 5;`;
+}
+
+function secretOf({ endpoint, region }: S3Target): string[] {
+  if (endpoint !== undefined) return endpointSecret(endpoint, region ?? 'auto', "KEY_ID '…', SECRET '…'");
+  const where = region === undefined ? '' : `, REGION ${quoted(region)}`;
+  return [`CREATE SECRET (TYPE s3, PROVIDER credential_chain${where});`];
+}
+
+/** Readers come in by the S3 endpoint, whichever way the export took; without its keys the region is not known either. */
+function supabaseSecretOf({ url, s3 }: SupabaseTarget): string[] {
+  const session = s3?.sessionToken === undefined ? '' : ", SESSION_TOKEN '…'";
+  return endpointSecret(
+    s3?.endpoint ?? `${url}/storage/v1/s3`,
+    s3?.region ?? '…',
+    `KEY_ID '…', SECRET '…'${session}`,
+  );
+}
+
+function endpointSecret(address: string, region: string, keys: string): string[] {
+  const endpoint = new URL(address);
   const tls = endpoint.protocol === 'http:' ? ', USE_SSL false' : '';
-  const place = `ENDPOINT ${quoted(endpoint.host + endpoint.pathname.replace(/\/+$/, ''))}, REGION ${quoted(region ?? 'auto')}`;
-  return [`CREATE SECRET (TYPE s3, KEY_ID '…', SECRET '…',`, `  ${place}, URL_STYLE 'path'${tls});`, query];
+  const place = `ENDPOINT ${quoted(endpoint.host + endpoint.pathname.replace(/\/+$/, ''))}, REGION ${quoted(region)}`;
+  return [`CREATE SECRET (TYPE s3, ${keys},`, `  ${place}, URL_STYLE 'path'${tls});`];
 }
 
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
+}
+
+function counted(number: number, what: string): string {
+  return `${grouped(number)} ${what}${number === 1 ? '' : 's'}`;
 }

@@ -3,10 +3,11 @@ import { join, resolve } from 'node:path';
 import type { ExportPlan } from '../plan.ts';
 import type { TransportSettings } from '../qdrant/transport.ts';
 import type { Environment } from './env.ts';
-import { EXPORTER_R2_FLAGS, type ExporterFlags, type ParquetStrategy } from './exporter-r2-flags.ts';
+import { EXPORTER_FLAGS, type ExporterFlags, type ParquetStrategy } from './exporter-flags.ts';
 import { manifestKey, manifestPath } from './manifest-key.ts';
-import { encodeFolderName, objectKey } from './object-key.ts';
-import type { StoreTarget } from './store-settings.ts';
+import { encodeFolderName, objectKey, S3_KEYS, SUPABASE_KEYS } from './object-key.ts';
+import type { S3Target } from './store-settings.ts';
+import type { SupabaseTarget } from './supabase-settings.ts';
 
 /** How the file is made, as the formats take it. */
 export type FormatSettings = ColumnSettings & (ParquetSettings | NdjsonSettings);
@@ -30,9 +31,14 @@ interface ColumnSettings {
   readonly keyField: string;
   /** Payload field that alone becomes the metadata; undefined = the whole payload. */
   readonly metadataField: string | undefined;
+  /** Most bytes of a file; undefined = one file, whatever its size. */
+  readonly splitBytes: number | undefined;
 }
 
 export type Target = { readonly kind: 'file'; readonly path: string } | StoreTarget;
+
+/** A store of either kind. */
+export type StoreTarget = S3Target | SupabaseTarget;
 
 /** What the flags ask of each collection alike. */
 export type Selection = Pick<ExportPlan, 'vectors' | 'filter' | 'limit' | 'shardKey'>;
@@ -81,7 +87,7 @@ export function settingsOf(collection: string, common: CommonSettings, exportedA
 function planOf(collection: string, common: CommonSettings, exportedAt: Date): ExportPlan {
   const { selection, retrieveBatch, format, target, store } = common;
   const { values } = common.flags;
-  const key = target.kind === 'file' ? target.path : objectKey(values.prefix, collection);
+  const key = target.kind === 'file' ? target.path : keyOf(collection, target, common);
   return Object.freeze({
     ...selection,
     collection,
@@ -89,9 +95,10 @@ function planOf(collection: string, common: CommonSettings, exportedAt: Date): E
     strict: values.strict,
     batchSize: values['batch-size'],
     // A machine of more than 256 CPUs has no use for more requests at once either.
-    parallel: values.parallel ?? Math.min(availableParallelism(), EXPORTER_R2_FLAGS.parallel.max),
+    parallel: values.parallel ?? Math.min(availableParallelism(), EXPORTER_FLAGS.parallel.max),
     passes: values.passes,
     key,
+    splitBytes: format.splitBytes,
     manifestKey: target.kind === 'file' ? manifestPath(key) : manifestKey(key),
     options: dataOptions(selection, format),
     server: serverText(common),
@@ -103,6 +110,17 @@ function planOf(collection: string, common: CommonSettings, exportedAt: Date): E
     keep: values.keep,
     dryRun: values['dry-run'],
   });
+}
+
+/** Names beside `latest.parquet` that a run may write, as dated-keys.ts and split-keys.ts make them. */
+const DATED_NAME = '20261123T004023Z.parquet';
+const PART_NAME = '20261123T004023Z-0123abcd/part-00000.parquet';
+
+function keyOf(collection: string, target: StoreTarget, { flags: { values } }: CommonSettings): string {
+  const encoding = target.kind === 'supabase' ? SUPABASE_KEYS : S3_KEYS;
+  const split = values['split-size'] === undefined ? undefined : PART_NAME;
+  const longestName = split ?? (values.keep === undefined ? undefined : DATED_NAME);
+  return objectKey(values.prefix, collection, encoding, longestName);
 }
 
 /** What shapes the data, by the names of the flags in camel case; null where a flag says nothing of it. */
@@ -119,6 +137,7 @@ function dataOptions(asked: Selection, format: FormatSettings): ExportPlan['opti
     filter: asked.filter ?? null,
     limit: asked.limit ?? null,
     shardKey: asked.shardKey ?? null,
+    splitSize: format.splitBytes ?? null,
   });
 }
 
@@ -132,6 +151,7 @@ function serverText({ protocol, transport }: SourceSettings): string {
  * are what the SDK's own chain reads.
  */
 export function storeAddress(target: StoreTarget, environment: Environment): string {
+  if (target.kind === 'supabase') return target.url;
   const given = target.endpoint ?? environment.AWS_ENDPOINT_URL_S3 ?? environment.AWS_ENDPOINT_URL;
   const url = URL.parse(given ?? '');
   if (url === null) return given ?? 'https://s3.amazonaws.com';

@@ -2,7 +2,7 @@ import { ToolError } from '../errors.ts';
 import { Secret } from '../secret.ts';
 import type { Environment } from './env.ts';
 
-export interface StoreTarget {
+export interface S3Target {
   readonly kind: 's3';
   /** Undefined means AWS S3 (or what AWS_ENDPOINT_URL says to the SDK). */
   readonly endpoint: string | undefined;
@@ -24,7 +24,7 @@ export function readStore(
   bucket: string | undefined,
   bucketSource: string | undefined,
   environment: Environment,
-): StoreTarget {
+): S3Target {
   const missing = R2_VARIABLES.filter((name) => environment[name] === undefined);
   if (missing.length > 0 && missing.length < R2_VARIABLES.length) {
     const set = R2_VARIABLES.filter((name) => environment[name] !== undefined);

@@ -4,7 +4,7 @@ import { Secret } from '../secret.ts';
 import { isLoopback, readAddress } from './address.ts';
 import { readCertificate } from './certificate.ts';
 import type { Environment } from './env.ts';
-import type { ExporterFlags } from './exporter-r2-flags.ts';
+import type { ExporterFlags } from './exporter-flags.ts';
 
 /** How Qdrant is reached; a ToolError 'usage' for what is no address, certificate or key. */
 export function readTransport(flags: ExporterFlags, environment: Environment): TransportSettings {

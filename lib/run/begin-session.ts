@@ -4,10 +4,12 @@ import { messageOf } from '../errors.ts';
 import type { ExportParts, ExportPlan } from '../plan.ts';
 import type { WorkFolder } from '../storage/storage.ts';
 import type { EncodedUnit } from '../writers/format.ts';
+import { discardStored } from './discard-stored.ts';
 import { checkRoom, type Growth } from './disk-room.ts';
 import type { Prepared } from './prepare.ts';
 import type { RunIdentity } from './run-identity.ts';
-import { type RunHeader, RunJournal, type RunState, stateOf } from './run-journal.ts';
+import { RunJournal } from './run-journal.ts';
+import { type RunHeader, type RunState, stateOf } from './run-state.ts';
 import { type Kept, MEMORY_FILE, type Session } from './session.ts';
 
 /** What is decided before the first point is read. */
@@ -107,9 +109,13 @@ async function filesOf<Unit extends EncodedUnit>(
   return { data: local ?? work.file(`${strategy}.parquet.part`), parquet };
 }
 
-function goingOnText({ header, safe, data, parquet, published }: RunState, points: number): string {
+function goingOnText({ header, safe, data, parquet, published, stored }: RunState, points: number): string {
   const since = `Going on with the run of ${header.startedAt.replace(/\.\d+Z$/, 'Z')}`;
-  if (published !== undefined) return `${since}: the export is published, its manifest is not.`;
+  const files = parquet?.parts?.length;
+  if (published !== undefined || (files !== undefined && stored.size === files))
+    return `${since}: the export is published, its manifest is not.`;
+  if (files !== undefined)
+    return `${since}: ${grouped(stored.size)} of ${grouped(files)} files are in the store.`;
   if (parquet !== undefined) return `${since}: the Parquet file is whole.`;
   if (data !== undefined) return `${since}: all ${grouped(data.encoded.rows)} rows are read.`;
   return `${since}: ${grouped(safe?.point.rows ?? 0)} of about ${grouped(points)} rows are safe.`;
@@ -147,15 +153,22 @@ async function removeLeft<Unit extends EncodedUnit>(
         : `The unfinished upload ${upload.id} of ${upload.key} stays in the other store, ${header.identity.target}, and may cost storage until that drops it.`;
     if (remains !== undefined) emit({ kind: 'warning', text: remains });
   }
+  await discardStored(old, plan, parts, run.signal);
   // First: a journal of files that are gone would be gone on with.
   await work.journal.replace([]);
   const paths = [header.files?.data, header.files?.parquet, work.file(MEMORY_FILE)];
   for (const path of paths) if (path !== undefined) await work.remove(path);
 }
 
-/** Removes what this run has kept so far: nothing that could be gone on with. Never rejects; tells what remains. */
-export async function clearKept<Unit extends EncodedUnit>(session: Session<Unit>): Promise<void> {
-  const { kept, header, parts, run } = session;
+/**
+ * Removes what this run has kept so far, files of a split export in the store included: nothing that could be gone
+ * on with. Never rejects; tells what remains. `signal` is the user's: the run's own is aborted by now.
+ */
+export async function clearKept<Unit extends EncodedUnit>(
+  session: Session<Unit>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { kept, header, parts, plan, run } = session;
   if (kept === undefined) return;
   const { work, journal } = kept;
   const tell = (remains: string) => parts.emit({ kind: 'warning', text: remains });
@@ -164,6 +177,8 @@ export async function clearKept<Unit extends EncodedUnit>(session: Session<Unit>
     const remains = await parts.destination.uploads?.remove(upload, run.signal);
     if (remains !== undefined) tell(remains);
   }
+  const { state } = journal;
+  if (state !== undefined) await discardStored(state, plan, parts, signal);
   await work.clear().catch((error: unknown) => tell(messageOf(error)));
   const outside = Object.values(header.files ?? {}).filter((path) => dirname(path) !== work.path);
   for (const path of new Set(outside)) {

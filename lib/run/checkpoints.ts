@@ -1,7 +1,8 @@
 import type { GrowingFile } from '../storage/storage.ts';
 import type { SafePoint } from '../writers/format.ts';
 import type { Position } from './encoded-file.ts';
-import type { RunJournal, SafeRecord } from './run-journal.ts';
+import type { RunJournal } from './run-journal.ts';
+import type { SafeRecord } from './run-state.ts';
 
 /** A run that ends waits so long for its last safe point to go on record. */
 export const LAST_WORD_MS = 1_000;

@@ -8,7 +8,7 @@ import { Checkpoints, LAST_WORD_MS } from './checkpoints.ts';
 import { roomProblem } from './disk-room.ts';
 import { type Encoded, type EncodingOptions, encodedFile } from './encoded-file.ts';
 import { hashStream } from './hash-stream.ts';
-import type { DataRecord } from './run-journal.ts';
+import type { DataRecord } from './run-state.ts';
 import { type Kept, MEMORY_FILE, type Session, startAt } from './session.ts';
 import { within } from './within.ts';
 

@@ -1,16 +1,26 @@
 import { abortReason, messageOf, ToolError } from '../errors.ts';
-import { type Manifest, manifestBytes, manifestOf } from '../manifest.ts';
-import type { ExportCounts, ExportParts, ExportPlan, ExportReport } from '../plan.ts';
-import type { Destination, Receipt } from '../storage/storage.ts';
+import { type Manifest, manifestOf } from '../manifest.ts';
+import type {
+  ExportCounts,
+  ExportedData,
+  ExportedFile,
+  ExportParts,
+  ExportPlan,
+  ExportReport,
+} from '../plan.ts';
+import { partsPattern } from '../split-keys.ts';
 import type { EncodedUnit } from '../writers/format.ts';
 import { beginSession, clearKept } from './begin-session.ts';
+import type { Encoded } from './encoded-file.ts';
 import { keyFindings, vectorNotes } from './findings.ts';
-import { keepCopies, oneChunk } from './kept-copies.ts';
+import { keepCopies } from './kept-copies.ts';
 import { move } from './move.ts';
 import { type Prepared, prepare } from './prepare.ts';
+import { removeReplaced } from './replaced-files.ts';
 import { refuseOther, runIdentity } from './run-identity.ts';
-import { type RunState, stateOf } from './run-journal.ts';
+import { type RunState, stateOf } from './run-state.ts';
 import type { Session } from './session.ts';
+import { manifestFile, writeManifest } from './write-manifest.ts';
 
 /**
  * Exports one collection: looks at it, decides, and then moves it from Qdrant to the destination. Resolves when the
@@ -35,12 +45,13 @@ export async function exportCollection<Unit extends EncodedUnit>(
     const identity = runIdentity(plan, prepared.summary, parts.tool);
     if (left !== undefined) refuseOther(left.header.identity, identity);
     parts.emit({ kind: 'plan', plan: prepared.summary });
+    for (const text of prepared.warnings) parts.emit({ kind: 'warning', text });
     if (plan.dryRun) return dryRunReport(prepared, startedAt);
     session = await beginSession({ plan, parts, prepared, identity, left, run, startedAt });
     return await carryOut(session, startedAt);
   } catch (error) {
     const why = whatEnded(run.signal, error);
-    if (session !== undefined) await keepOrClear(session, why);
+    if (session !== undefined) await keepOrClear(session, why, signal);
     // What was left is as it was; settings that differ from its own are another matter.
     else if (left !== undefined && !isUsage(why)) parts.emit({ kind: 'resumable' });
     throw why;
@@ -65,21 +76,30 @@ function isUsage(error: unknown): boolean {
   return error instanceof ToolError && error.code === 'usage';
 }
 
-/** A run whose points do not agree leaves nothing that could be gone on with. */
-async function keepOrClear(session: Session<EncodedUnit>, why: unknown): Promise<void> {
+/** A run whose points do not agree, or do not fit what was asked, leaves nothing that could be gone on with. */
+async function keepOrClear(session: Session<EncodedUnit>, why: unknown, signal: AbortSignal): Promise<void> {
   if (session.kept === undefined) return;
-  if (why instanceof ToolError && why.code === 'integrity') await clearKept(session);
+  const doNotAgree = why instanceof ToolError && why.code === 'integrity';
+  if (doNotAgree || (isUsage(why) && isMakingFile(session))) await clearKept(session, signal);
   else session.parts.emit({ kind: 'resumable' });
 }
 
-function dryRunReport({ before, summary }: Prepared<EncodedUnit>, startedAt: Date): ExportReport {
+/**
+ * Whether the Parquet file is still being made, with no store involved: what is wrong with the settings then is wrong with
+ * those that --resume takes no others for. Those of a store can be put right.
+ */
+function isMakingFile({ header, kept }: Session<EncodedUnit>): boolean {
+  return header.files !== undefined && kept?.journal.state?.parquet === undefined;
+}
+
+function dryRunReport({ before, summary, warnings }: Prepared<EncodedUnit>, startedAt: Date): ExportReport {
   return {
     plan: summary,
     startedAt,
     finishedAt: new Date(),
     counts: { before, after: before, idsSeen: 0, rows: 0, missing: 0, emptyVectors: {}, keys: undefined },
     file: undefined,
-    warnings: [],
+    warnings,
     notes: [],
     manifest: undefined,
     copies: { made: [], removed: [] },
@@ -94,23 +114,15 @@ async function carryOut<Unit extends EncodedUnit>(
 ): Promise<ExportReport> {
   const { plan, parts, header, run } = session;
   const { summary } = session.prepared;
-  const { emit, destination } = parts;
+  const { emit } = parts;
   const begun = new Date();
-  const { receipt, data, sha256, rowGroups, times } = await move(session);
+  const { files, data, times } = await move(session);
   const { encoded } = data;
   const { look, file } = encoded;
-  const counts: ExportCounts = {
-    before: header.before,
-    after: look.after,
-    idsSeen: encoded.idsSeen,
-    rows: encoded.rows,
-    missing: encoded.missing,
-    emptyVectors: file.emptyVectors,
-    keys: file.keys,
-  };
+  const counts = countsOf(header.before, encoded);
   const warnings = [...look.warnings, ...keyFindings(file.keys)];
   const notes = [...vectorNotes(summary.shape.vectors), ...file.notes];
-  const stored = { ...receipt, sha256, rowGroups };
+  const exported = exportedData(session, files);
   const manifest = manifestOf({
     shape: summary.shape,
     tool: parts.tool,
@@ -118,21 +130,23 @@ async function carryOut<Unit extends EncodedUnit>(
     startedAt: header.startedAt,
     finishedAt: times[2].toISOString(),
     counts: manifestCounts(counts),
-    files: [manifestFile(plan.key, stored, counts.rows)],
+    files: files.map(manifestFile),
     warnings: [...warnings, ...notes],
   });
   // Before the manifest is written: the export is published and they hold, whatever becomes of that.
   for (const text of warnings) emit({ kind: 'warning', text });
   for (const text of notes) emit({ kind: 'note', text });
-  await putManifest(manifest, plan, receipt, destination, run.signal);
+  const replaced = await writeManifest(session, manifest, exported);
   const exportedAt = new Date(header.exportedAt);
-  const copies = await keepCopies(plan, parts, manifest, receipt, exportedAt, run.signal);
+  const copies = await keepCopies(plan, parts, manifest, exported, exportedAt, run.signal);
+  // After the copies: what a dated manifest names stays.
+  await removeReplaced(plan, parts, replaced, exported, run.signal);
   return {
     plan: summary,
     startedAt,
     finishedAt: times[2],
     counts,
-    file: stored,
+    file: exported,
     warnings,
     notes,
     manifest,
@@ -147,6 +161,11 @@ async function carryOut<Unit extends EncodedUnit>(
   };
 }
 
+function countsOf(before: number, { look, idsSeen, rows, missing, file }: Encoded): ExportCounts {
+  const { emptyVectors, keys } = file;
+  return { before, after: look.after, idsSeen, rows, missing, emptyVectors, keys };
+}
+
 function manifestCounts({ keys, ...counts }: ExportCounts): Manifest['counts'] {
   return {
     ...counts,
@@ -156,36 +175,22 @@ function manifestCounts({ keys, ...counts }: ExportCounts): Manifest['counts'] {
   };
 }
 
-function manifestFile(
-  key: string,
-  { bytes, sha256, rowGroups, etag }: NonNullable<ExportReport['file']>,
-  rows: number,
-): Manifest['files'][number] {
-  return { key, bytes, sha256, rows, rowGroups, etag: etag ?? null };
-}
-
-/** Beside the export, after it: who reads in between finds a manifest whose entity tag or hash is another's. */
-async function putManifest(
-  manifest: Manifest,
-  { key: exportKey, manifestKey: key }: ExportPlan,
-  { etag, location }: Receipt,
-  destination: Destination,
-  signal: AbortSignal,
-): Promise<void> {
-  const bytes = manifestBytes(manifest);
-  const beside = etag === undefined ? undefined : { key: exportKey, etag };
-  try {
-    await destination.put({ key, body: oneChunk(bytes), estimatedBytes: bytes.length, signal, beside });
-  } catch (error) {
-    if (!(error instanceof ToolError)) throw error;
-    // What a signal says of the run, that nothing was published, no longer holds.
-    const why = error.code === 'cancelled' ? 'the run was stopped.' : messageOf(error);
-    throw new ToolError(
-      error.code,
-      `The export is whole and published as ${location}, but its manifest is not: ${why}`,
-      { cause: error },
-    );
-  }
+function exportedData(
+  { plan, parts, header }: Session<EncodedUnit>,
+  files: readonly ExportedFile[],
+): ExportedData {
+  const { locate } = parts.destination;
+  const sum = (of: 'bytes' | 'rowGroups') => files.reduce((total, file) => total + file[of], 0);
+  const pattern = partsPattern(plan.key, new Date(header.exportedAt), header.id);
+  const isOne = plan.splitBytes === undefined;
+  return {
+    key: isOne ? plan.key : pattern,
+    location: isOne ? (files[0]?.location ?? locate(plan.key)) : locate(pattern),
+    manifestLocation: locate(plan.manifestKey),
+    bytes: sum('bytes'),
+    rowGroups: sum('rowGroups'),
+    files,
+  };
 }
 
 /** Removes the work files of a run that went well, or resolves to the paths of those that --debug keeps. */

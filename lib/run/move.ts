@@ -1,20 +1,22 @@
 import { ToolError } from '../errors.ts';
-import type { Receipt } from '../storage/storage.ts';
+import type { ExportedFile } from '../plan.ts';
+import { partsPattern } from '../split-keys.ts';
 import type { EncodedUnit } from '../writers/format.ts';
 import { writeDataFile } from './data-file.ts';
 import { makeParquetFile } from './parquet-file.ts';
 import { publish, publishedBefore } from './publish.ts';
-import { readBack } from './read-back.ts';
-import type { DataRecord } from './run-journal.ts';
+import { publishParts } from './publish-parts.ts';
+import { compareRead, compareStored } from './read-back.ts';
+import { crc32Of } from './rolling-check.ts';
+import type { DataRecord, ParquetRecord } from './run-state.ts';
 import type { Kept, Session } from './session.ts';
-import { streamToStore } from './streamed-upload.ts';
+import { type Streamed, streamToStore } from './streamed-upload.ts';
 
 /** An export that is there, whatever way it took. */
 export interface Moved {
-  readonly receipt: Receipt;
+  /** One, or with --split-size as many as it took; in the order of their rows. */
+  readonly files: readonly ExportedFile[];
   readonly data: DataRecord;
-  readonly sha256: string;
-  readonly rowGroups: number;
   /** When the data, the Parquet file and the publication were done. */
   readonly times: readonly [Date, Date, Date];
 }
@@ -22,6 +24,12 @@ export interface Moved {
 /** Moves all points from Qdrant to the destination; resolves when they are published. */
 export async function move<Unit extends EncodedUnit>(session: Session<Unit>): Promise<Moved> {
   const { plan, kept } = session;
+  if (
+    plan.splitBytes !== undefined &&
+    (plan.streaming || kept === undefined || session.parts.destination.local !== undefined)
+  ) {
+    throw new Error('Only an export by work files into a store can be split.');
+  }
   return plan.streaming || kept === undefined ? await moveAsStream(session) : await moveByFile(session, kept);
 }
 
@@ -41,7 +49,6 @@ async function moveAsStream<Unit extends EncodedUnit>(session: Session<Unit>): P
       ? { receipt: before, data: left.data, endedAt: new Date() }
       : await streamToStore(session);
   const { receipt, data, endedAt } = streamed;
-  await kept?.journal.append({ kind: 'published', receipt });
   const published = new Date();
   if (receipt.bytes !== data.encoded.bytes) {
     throw new ToolError(
@@ -49,9 +56,27 @@ async function moveAsStream<Unit extends EncodedUnit>(session: Session<Unit>): P
       `The file was encoded with ${data.encoded.bytes} bytes, but ${receipt.location} has ${receipt.bytes}.`,
     );
   }
-  const sha256 = data.sha256 ?? (await readBack(parts, plan.key, receipt, run.signal));
-  const { rowGroups } = data.encoded.file;
-  return { receipt, data, sha256, rowGroups, times: [endedAt, endedAt, published] };
+  const sha256 = await provenSha256(session, streamed);
+  await kept?.journal.append({ kind: 'published', receipt });
+  const { rows, file } = data.encoded;
+  const exported = { key: plan.key, ...receipt, sha256, rows, rowGroups: file.rowGroups };
+  return { files: [exported], data, times: [endedAt, endedAt, published] };
+}
+
+/** The stream's hash, compared with what the store has, where that compares nothing itself. */
+async function provenSha256<Unit extends EncodedUnit>(
+  { plan, parts, run, left }: Session<Unit>,
+  { receipt, data: { sha256, check } }: Streamed,
+): Promise<string> {
+  if (sha256 === undefined) {
+    // No process has seen all bytes; each has gone on with the CRC-32 of those before its own.
+    const proof = { kind: 'crc32', crc32: crc32Of(check) } as const;
+    return await compareRead(parts, plan.key, receipt, proof, run.signal);
+  }
+  // On record is only what was compared.
+  if (left?.published?.etag === undefined || left.published.etag !== receipt.etag)
+    await compareStored(parts, plan.key, receipt, sha256, run.signal);
+  return sha256;
 }
 
 async function moveByFile<Unit extends EncodedUnit>(session: Session<Unit>, kept: Kept): Promise<Moved> {
@@ -60,11 +85,24 @@ async function moveByFile<Unit extends EncodedUnit>(session: Session<Unit>, kept
   if (files === undefined) throw new Error('A run by files has no paths for them.');
   beginExport(session);
   const data = left?.data ?? (await writeDataFile(session, kept, files.data));
-  const exported = new Date();
+  const exportedAt = new Date();
   const file = left?.parquet ?? (await makeParquetFile(session, kept, files, data));
   const made = new Date();
-  if (left?.published === undefined) await confirmed(session, files.parquet, file.bytes);
-  const receipt = await publish(session, kept, files.parquet, file);
+  if (left?.published === undefined) await confirmed(session, files.parquet, file);
+  const exported = await published(session, kept, files.parquet, file, data);
+  return { files: exported, data, times: [exportedAt, made, new Date()] };
+}
+
+async function published<Unit extends EncodedUnit>(
+  session: Session<Unit>,
+  kept: Kept,
+  path: string,
+  file: ParquetRecord,
+  { encoded }: DataRecord,
+): Promise<readonly ExportedFile[]> {
+  const { parts } = file;
+  if (parts !== undefined) return await publishParts(session, kept, path, { ...file, parts });
+  const receipt = await publish(session, kept, path, file);
   if (receipt.bytes !== file.bytes) {
     throw new ToolError(
       'integrity',
@@ -72,13 +110,18 @@ async function moveByFile<Unit extends EncodedUnit>(session: Session<Unit>, kept
     );
   }
   const { sha256, rowGroups } = file;
-  return { receipt, data, sha256, rowGroups, times: [exported, made, new Date()] };
+  return [{ key: session.plan.key, ...receipt, sha256, rows: encoded.rows, rowGroups }];
 }
 
 /** With --debug: rejects when the file is not to be uploaded. */
-async function confirmed({ plan, parts }: Session<EncodedUnit>, path: string, bytes: number): Promise<void> {
+async function confirmed(
+  { plan, parts, header }: Session<EncodedUnit>,
+  path: string,
+  { bytes, parts: split }: ParquetRecord,
+): Promise<void> {
   if (!plan.debug || parts.confirm === undefined || parts.destination.local !== undefined) return;
-  const location = parts.destination.locate(plan.key);
-  if (await parts.confirm({ path, bytes, location })) return;
+  const key = split === undefined ? plan.key : partsPattern(plan.key, new Date(header.exportedAt), header.id);
+  const location = parts.destination.locate(key);
+  if (await parts.confirm({ path, bytes, files: split?.length ?? 1, location })) return;
   throw new ToolError('cancelled', `Not uploaded, as you said: the export is in ${path}.`);
 }

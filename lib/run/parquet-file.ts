@@ -1,10 +1,11 @@
 import { ToolError } from '../errors.ts';
+import type { ExportPlan } from '../plan.ts';
 import type { WorkFolder } from '../storage/storage.ts';
 import type { Converter } from '../writers/converter.ts';
-import type { EncodedUnit } from '../writers/format.ts';
+import type { EncodedUnit, FilePart } from '../writers/format.ts';
 import { beforeAbort } from './before-abort.ts';
-import { hashFile } from './hash-stream.ts';
-import type { DataRecord, ParquetRecord } from './run-journal.ts';
+import { hashFile, hashParts } from './hash-stream.ts';
+import type { DataRecord, ParquetRecord, SplitPart } from './run-state.ts';
 import type { Kept, Session } from './session.ts';
 
 /** Name of a converter's own files, in the work folder. */
@@ -20,7 +21,7 @@ export async function makeParquetFile<Unit extends EncodedUnit>(
   const { converter } = session.prepared;
   const record =
     converter === undefined
-      ? await renamed(kept, paths, data)
+      ? await renamed(session, kept, paths, data)
       : await converted(session, kept, paths, data, converter);
   await kept.journal.append(record);
   // The Parquet file has it all.
@@ -28,7 +29,8 @@ export async function makeParquetFile<Unit extends EncodedUnit>(
   return record;
 }
 
-async function renamed(
+async function renamed<Unit extends EncodedUnit>(
+  session: Session<Unit>,
   { work }: Kept,
   paths: { readonly data: string; readonly parquet: string },
   { encoded, sha256 }: DataRecord,
@@ -37,16 +39,26 @@ async function renamed(
   // An earlier run may have come this far.
   const isRenamed = paths.data === paths.parquet || (await work.size(paths.data)) === undefined;
   if (!isRenamed) await work.rename(paths.data, paths.parquet);
-  return { kind: 'parquet', bytes: encoded.bytes, sha256, rowGroups: encoded.file.rowGroups };
+  const { bytes, file, rows } = encoded;
+  const split = checkedParts(session.plan, { bytes, rows, parts: file.parts });
+  const record = { kind: 'parquet', bytes, sha256, rowGroups: file.rowGroups } as const;
+  if (split === undefined) return record;
+  const { whole, parts } = await hashedParts(session, work, paths.parquet, split);
+  if (whole === sha256) return { ...record, parts };
+  throw new ToolError(
+    'integrity',
+    `Cannot publish "${paths.parquet}": it is not the file of ${bytes} bytes that was written. Run the export again without --resume.`,
+  );
 }
 
 async function converted<Unit extends EncodedUnit>(
-  { parts, run, plan }: Session<Unit>,
+  session: Session<Unit>,
   { work }: Kept,
   paths: { readonly data: string; readonly parquet: string },
   { encoded }: DataRecord,
   converter: Converter,
 ): Promise<ParquetRecord> {
+  const { parts, run, plan } = session;
   const { rows, file } = encoded;
   const found = await work.size(paths.data);
   if (found !== encoded.bytes) {
@@ -62,7 +74,7 @@ async function converted<Unit extends EncodedUnit>(
   // Batches, answers and buffers of the phase before are only garbage now, but 100 MB of it.
   Bun.gc(true);
   parts.emit({ kind: 'phase', phase: 'convert', total: rows });
-  await converter.convert(
+  const made = await converter.convert(
     {
       from: paths.data,
       to: part,
@@ -73,28 +85,86 @@ async function converted<Unit extends EncodedUnit>(
     },
     run.signal,
   );
-  const summary = await converter.summary(part);
-  if (summary.rows !== rows) {
-    throw new ToolError(
-      'integrity',
-      `Cannot publish what ${converter.description} made of "${paths.data}": it has ${summary.rows} rows, and ${rows} were exported.`,
-    );
-  }
+  const bytes = (await work.size(part)) ?? 0;
+  const split = checkedParts(plan, { bytes, rows, parts: made });
+  const rowGroups = await checkedSummary(converter, part, rows, split, paths.data);
   if (!plan.debug) await work.remove(scratch);
-  const stored = await hashed(part, work, run.signal);
+  await safeOnDisk(part, work, run.signal);
+  const hashes =
+    split === undefined
+      ? { whole: await hashFile(work, part, bytes, run.signal), parts: undefined }
+      : await hashedParts(session, work, part, split);
   if (part !== paths.parquet) await work.rename(part, paths.parquet);
-  return { kind: 'parquet', ...stored, rowGroups: summary.rowGroups };
+  return { kind: 'parquet', bytes, sha256: hashes.whole, rowGroups, parts: hashes.parts };
 }
 
-/** Puts the file on the disk, and reads its size and hash from there. */
-async function hashed(
+/** Row groups of what was converted, which its footers, one a file, have to say the same of as the converter. */
+async function checkedSummary(
+  converter: Converter,
   path: string,
+  rows: number,
+  split: readonly FilePart[] | undefined,
+  from: string,
+): Promise<number> {
+  let found = { rows: 0, rowGroups: 0 };
+  if (split === undefined) found = await converter.summary(path);
+  let start = 0;
+  for (const part of split ?? []) {
+    const end = start + part.bytes;
+    const summary = await converter.summary(path, { start, end });
+    if (summary.rows !== part.rows || summary.rowGroups !== part.rowGroups) {
+      throw new ToolError(
+        'integrity',
+        `Cannot publish what ${converter.description} made of "${from}": a file of it has ${summary.rows} rows in ${summary.rowGroups} row groups, and ${part.rows} in ${part.rowGroups} are wanted.`,
+      );
+    }
+    found = { rows: found.rows + summary.rows, rowGroups: found.rowGroups + summary.rowGroups };
+    start = end;
+  }
+  if (found.rows === rows) return found.rowGroups;
+  throw new ToolError(
+    'integrity',
+    `Cannot publish what ${converter.description} made of "${from}": it has ${found.rows} rows, and ${rows} were exported.`,
+  );
+}
+
+/** The files that the bytes are, end to end, where the plan asks for several: whole, and none larger than it may be. */
+function checkedParts(
+  { splitBytes }: ExportPlan,
+  {
+    bytes,
+    rows,
+    parts,
+  }: { readonly bytes: number; readonly rows: number; readonly parts: readonly FilePart[] | undefined },
+): readonly FilePart[] | undefined {
+  if (splitBytes === undefined) return undefined;
+  const sum = (of: 'bytes' | 'rows') => (parts ?? []).reduce((total, part) => total + part[of], 0);
+  const largest = (parts ?? []).reduce((most, part) => Math.max(most, part.bytes), 0);
+  if (parts !== undefined && sum('bytes') === bytes && sum('rows') === rows && largest <= splitBytes)
+    return parts;
+  throw new ToolError(
+    'integrity',
+    `Cannot split the export into files of at most ${splitBytes} bytes: it has ${bytes} bytes and ${rows} rows, and the files that were made of it have ${sum('bytes')} bytes, ${largest} at most, and ${sum('rows')} rows.`,
+  );
+}
+
+async function hashedParts(
+  { parts: { emit }, run }: Session<EncodedUnit>,
   work: WorkFolder,
-  signal: AbortSignal,
-): Promise<{ readonly bytes: number; readonly sha256: string }> {
+  path: string,
+  split: readonly FilePart[],
+): Promise<{ readonly whole: string; readonly parts: readonly SplitPart[] }> {
+  const lengths = split.map(({ bytes }) => bytes);
+  emit({ kind: 'phase', phase: 'verify', total: lengths.reduce((sum, length) => sum + length, 0) });
+  const { whole, parts } = await hashParts(work, path, lengths, run.signal, (bytes) =>
+    emit({ kind: 'progress', rows: 0, bytes }),
+  );
+  return { whole, parts: split.map((part, index) => ({ ...part, sha256: parts[index] ?? '' })) };
+}
+
+async function safeOnDisk(path: string, work: WorkFolder, signal: AbortSignal): Promise<void> {
   const file = await work.grow(path, (await work.size(path)) ?? 0);
   // A disk may take long to write gigabytes: a run that is stopped leaves it to that.
   const isSafe = file.sync().finally(() => file.close());
   await beforeAbort(isSafe, signal);
-  return { bytes: file.length, sha256: await hashFile(work, path, file.length, signal) };
 }

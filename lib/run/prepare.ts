@@ -1,4 +1,5 @@
 import { PointBatch } from '../batch.ts';
+import { ToolError } from '../errors.ts';
 import type { VectorSpec } from '../model.ts';
 import { BatchSize } from '../pipeline/batch-size.ts';
 import { choosePasses } from '../pipeline/passes.ts';
@@ -6,6 +7,8 @@ import { fillBatch } from '../pipeline/scrolled-batches.ts';
 import { unitsAtOnce } from '../pipeline/unit-gate.ts';
 import type { ExportParts, ExportPlan, PlanSummary } from '../plan.ts';
 import type { PointSet, Transport } from '../qdrant/transport.ts';
+import { partsPattern } from '../split-keys.ts';
+import type { Destination } from '../storage/storage.ts';
 import type { Converter } from '../writers/converter.ts';
 import type { EncodedUnit, Format, PointSample } from '../writers/format.ts';
 import type { FirstLook } from './closing-look.ts';
@@ -19,6 +22,10 @@ const REST_TEXT_FACTOR = 3;
 const SAMPLE_POINTS = 16;
 /** Units that may be encoded, or wait to be written, beside those that are being fetched. */
 const UNITS_BEYOND_PARALLEL = 2;
+
+/** Files that an export may be split into, about: a manifest names all, in some 300 bytes each, and is read whole. */
+const MOST_FILES = 10_000;
+const MEGABYTE = 1_000_000;
 
 export interface Prepared<Unit extends EncodedUnit> extends FirstLook {
   readonly summary: PlanSummary;
@@ -38,6 +45,8 @@ export interface Prepared<Unit extends EncodedUnit> extends FirstLook {
   readonly converter: Converter | undefined;
   /** About how large the data file will be, which is the Parquet file itself where nothing is converted. */
   readonly dataBytes: number;
+  /** What the store says of an export of that size, a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** What an interrupted run had found, which the one that goes on with it keeps to. */
@@ -48,6 +57,8 @@ export interface FoundBefore {
   readonly sample: PointSample;
   /** ISO 8601, UTC. */
   readonly exportedAt: string;
+  /** Of the run, whose files it is part of the names of. */
+  readonly id: string;
 }
 
 /** Everything that can be known, and refused, before the first point is read. */
@@ -81,11 +92,14 @@ export async function prepare<Unit extends EncodedUnit>(
   const window = plan.parallel + UNITS_BEYOND_PARALLEL;
   const { passes, reason } = choosePasses(plan.passes, shape);
   const dataBytes = format.estimateBytes(points, pointBytes);
+  const estimatedBytes = converter?.estimateBytes(points, pointBytes) ?? dataBytes;
+  const warnings = await fitting(plan, destination, estimatedBytes, signal);
   return {
     format,
     sample,
     converter,
     dataBytes,
+    warnings,
     described,
     sets,
     all,
@@ -104,14 +118,40 @@ export async function prepare<Unit extends EncodedUnit>(
       passes,
       passesReason: reason,
       format: format.description,
-      location: destination.locate(plan.key),
+      location: destination.locate(
+        plan.splitBytes === undefined ? plan.key : partsPattern(plan.key, exportedAt, found?.id),
+      ),
+      door: destination.door?.(fileBytes(plan, estimatedBytes)),
       converter: converter?.description,
       workFolder: parts.work?.path,
-      estimatedBytes: converter?.estimateBytes(points, pointBytes) ?? dataBytes,
+      estimatedBytes,
       // In units that are being filled or encoded or were not taken yet, and in what the format collects.
       pointsInMemory: unitsAtOnce(window + 1, rows * pointBytes) * rows + format.rowsHeld(pointBytes),
     },
   };
+}
+
+/** About how large the largest file will be. */
+function fileBytes({ splitBytes }: ExportPlan, estimatedBytes: number): number {
+  return Math.min(estimatedBytes, splitBytes ?? estimatedBytes);
+}
+
+/** What is worth a warning of so large an export; rejects where the store would not take it, or nobody its manifest. */
+async function fitting(
+  plan: ExportPlan,
+  destination: Destination,
+  estimatedBytes: number,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { splitBytes = estimatedBytes } = plan;
+  if (estimatedBytes > splitBytes * MOST_FILES) {
+    const least = Math.ceil(estimatedBytes / MOST_FILES / MEGABYTE);
+    throw new ToolError(
+      'usage',
+      `--split-size would make about ${Math.ceil(estimatedBytes / splitBytes)} files of an export of about ${Math.ceil(estimatedBytes / MEGABYTE)} MB; at most ${MOST_FILES} are made, so at least --split-size ${least}MB is wanted.`,
+    );
+  }
+  return (await destination.fits?.(plan.key, fileBytes(plan, estimatedBytes), signal)) ?? [];
 }
 
 function denseBytes(vectors: readonly VectorSpec[]): number {

@@ -11,20 +11,28 @@ import type {
 } from '../storage/storage.ts';
 import type { EncodedUnit } from '../writers/format.ts';
 import { hashFile } from './hash-stream.ts';
-import type { ParquetRecord, RunState } from './run-journal.ts';
+import { compareStored } from './read-back.ts';
+import type { ParquetRecord, RunState } from './run-state.ts';
 import type { Kept, Session } from './session.ts';
 
-/** Makes the whole Parquet file appear under its key; resolves when it is there and that is on record. */
+/**
+ * Makes the whole Parquet file appear under its key; resolves when it is there, was compared, and that is on record.
+ */
 export async function publish<Unit extends EncodedUnit>(
   session: Session<Unit>,
   kept: Kept,
   path: string,
   file: ParquetRecord,
 ): Promise<Receipt> {
-  const { parts } = session;
+  const { parts, plan, left } = session;
   const { local } = parts.destination;
   if (local !== undefined) return await adopted(session, kept, path, file, local);
-  const receipt = await uploaded(session, kept, path, file);
+  const slice: Slice = { key: plan.key, start: 0, bytes: file.bytes, sha256: file.sha256 };
+  const before = await publishedBefore(left, parts.destination, plan.key, session.run.signal);
+  const receipt = before ?? (await uploadSlice(session, kept, { path, slice, file, left: left?.upload }));
+  // On record is only what was compared.
+  if (before !== undefined && left?.published !== undefined) return before;
+  await compareStored(parts, plan.key, receipt, file.sha256, session.run.signal);
   await kept.journal.append({ kind: 'published', receipt });
   return receipt;
 }
@@ -75,27 +83,47 @@ function otherFile(path: string, bytes: number): ToolError {
   );
 }
 
-async function uploaded<Unit extends EncodedUnit>(
-  session: Session<Unit>,
+/** Bytes of the file that become an object of their own. */
+export interface Slice {
+  readonly key: string;
+  /** Offset in the file. */
+  readonly start: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface SliceUpload {
+  readonly path: string;
+  readonly slice: Slice;
+  /** The whole file. */
+  readonly file: ParquetRecord;
+  /** What an earlier process had begun of it. */
+  readonly left: OpenUpload | undefined;
+}
+
+/** Uploads it, from where an earlier process was. */
+export async function uploadSlice<Unit extends EncodedUnit>(
+  { parts: { destination, emit }, run: { signal } }: Session<Unit>,
   kept: Kept,
-  path: string,
-  file: ParquetRecord,
+  { path, slice, file, left }: SliceUpload,
 ): Promise<Receipt> {
-  const { plan, parts, run } = session;
-  const { destination, emit } = parts;
-  const from = await leftUpload(session, kept);
-  if (from.kind === 'published') return from.receipt;
+  const from = left && (await destination.uploads?.find(left, signal));
+  // What the store no longer has is forgotten.
+  if (left !== undefined && from === undefined) await kept.journal.forgetUpload();
   if ((await kept.work.size(path)) !== file.bytes) throw otherFile(path, file.bytes);
+  const sent = from?.parts.reduce((sum, { bytes }) => sum + bytes, 0) ?? 0;
+  // Slices are sent in the order of the file, but for the one that an earlier process was about.
+  let done = slice.start + sent;
   emit({ kind: 'phase', phase: 'upload', total: file.bytes });
-  let done = from.upload?.parts.reduce((sum, { bytes }) => sum + bytes, 0) ?? 0;
   if (done > 0) emit({ kind: 'progress', rows: 0, bytes: done });
   return await destination.put({
-    key: plan.key,
-    body: streamOf(checkedBytes(kept, path, file, done, run.signal), 0),
-    estimatedBytes: file.bytes,
-    signal: run.signal,
-    log: uploadLog(kept, file),
-    from: from.upload,
+    key: slice.key,
+    body: streamOf(checkedBytes(kept, path, file, slice, sent, signal), 0),
+    estimatedBytes: slice.bytes,
+    bytes: slice.bytes,
+    signal,
+    log: uploadLog(kept, slice),
+    from,
     onProgress: (bytes) => {
       done += bytes;
       emit({ kind: 'progress', rows: 0, bytes: done });
@@ -104,48 +132,33 @@ async function uploaded<Unit extends EncodedUnit>(
 }
 
 /**
- * The file's bytes from `from` on. Hashes all of them, and throws in the place of their end when they are not those
+ * The slice's bytes from `from` on. Hashes all of them, and throws in the place of their end when they are not those
  * that were written: then the object never appears.
  */
 async function* checkedBytes(
   { work }: Kept,
   path: string,
-  { bytes, sha256 }: ParquetRecord,
+  file: ParquetRecord,
+  { start, bytes, sha256 }: Slice,
   from: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const hash = startSha256(bytes);
   let offset = 0;
   try {
-    for await (const chunk of work.read(path)) {
+    for await (const read of work.read(path, start)) {
       if (signal.aborted) throw abortReason(signal);
+      const chunk = read.subarray(0, bytes - offset);
       await hash.update(chunk);
-      const start = Math.max(0, from - offset);
+      const skipped = Math.max(0, from - offset);
       offset += chunk.length;
-      if (start < chunk.length) yield chunk.subarray(start);
+      if (skipped < chunk.length) yield chunk.subarray(skipped);
+      if (offset === bytes) break;
     }
-    if ((await hash.digest()) !== sha256) throw otherFile(path, bytes);
+    if ((await hash.digest()) !== sha256) throw otherFile(path, file.bytes);
   } finally {
     hash.close();
   }
-}
-
-type LeftUpload =
-  | { readonly kind: 'published'; readonly receipt: Receipt }
-  | { readonly kind: 'open'; readonly upload: OpenUpload | undefined };
-
-/** What an earlier run had uploaded; what the store no longer has is forgotten. */
-async function leftUpload<Unit extends EncodedUnit>(
-  { plan, parts, run, left }: Session<Unit>,
-  { journal }: Kept,
-): Promise<LeftUpload> {
-  const { destination } = parts;
-  const receipt = await publishedBefore(left, destination, plan.key, run.signal);
-  if (receipt !== undefined) return { kind: 'published', receipt };
-  if (left?.upload === undefined) return { kind: 'open', upload: undefined };
-  const upload = await destination.uploads?.find(left.upload, run.signal);
-  if (upload === undefined) await journal.forgetUpload();
-  return { kind: 'open', upload };
 }
 
 /** An object that was published by a run that did not live to hear of it. */
@@ -158,11 +171,13 @@ export async function publishedBefore(
   const expected = left?.published ?? left?.publishing;
   if (expected === undefined) return undefined;
   // Looked at even where it is on record: beside another run's export no manifest of this one would ever be written.
-  return await uploads?.published(key, { bytes: expected.bytes, etag: expected.etag }, signal);
+  const { bytes, etag } = expected;
+  const mark = 'mark' in expected ? expected.mark : undefined;
+  return await uploads?.published(key, { bytes, etag, mark }, signal);
 }
 
 /** Puts the steps of an upload of a file on record. */
-function uploadLog({ journal }: Kept, { bytes }: ParquetRecord): UploadLog {
+function uploadLog({ journal }: Kept, { key, bytes }: Slice): UploadLog {
   let failure: { readonly error: unknown } | undefined;
   return {
     begun: (upload) => journal.append({ kind: 'upload', ...upload }),
@@ -179,7 +194,7 @@ function uploadLog({ journal }: Kept, { bytes }: ParquetRecord): UploadLog {
           `Cannot publish the file: the store has ${expected.bytes} bytes of it, and ${bytes} were written.`,
         );
       }
-      await journal.append({ kind: 'publishing', ...expected });
+      await journal.append({ kind: 'publishing', key, ...expected });
       if (failure !== undefined) throw failure.error;
     },
   };

@@ -4,7 +4,8 @@ import type { WorkFolder } from '../storage/storage.ts';
 import type { EncodedUnit } from '../writers/format.ts';
 import type { Start } from './encoded-file.ts';
 import type { Prepared } from './prepare.ts';
-import type { RunHeader, RunJournal, RunState, SafeRecord } from './run-journal.ts';
+import type { RunJournal } from './run-journal.ts';
+import type { RunHeader, RunState, SafeRecord } from './run-state.ts';
 
 /** A run that moves points: what its phases share. */
 export interface Session<Unit extends EncodedUnit> {

@@ -4,7 +4,8 @@ import type { SafePoint } from '../writers/format.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import type { Position } from './encoded-file.ts';
 import type { RollingCheck } from './rolling-check.ts';
-import type { DataRecord, RunJournal } from './run-journal.ts';
+import type { RunJournal } from './run-journal.ts';
+import type { DataRecord } from './run-state.ts';
 
 export interface StreamLogParts {
   readonly journal: RunJournal;

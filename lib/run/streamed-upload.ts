@@ -5,8 +5,8 @@ import type { OpenUpload, Receipt } from '../storage/storage.ts';
 import type { EncodedUnit, SafePoint } from '../writers/format.ts';
 import { Checkpoints, LAST_WORD_MS } from './checkpoints.ts';
 import { type Encoded, encodedFile, type Position, type Start } from './encoded-file.ts';
-import { RollingCheck } from './rolling-check.ts';
-import type { DataRecord } from './run-journal.ts';
+import { isSameCheck, RollingCheck } from './rolling-check.ts';
+import type { DataRecord } from './run-state.ts';
 import { type Kept, MEMORY_FILE, type Session, startAt } from './session.ts';
 import { StreamLog } from './stream-log.ts';
 import { within } from './within.ts';
@@ -73,8 +73,8 @@ async function goingOn<Unit extends EncodedUnit>(
   if ((safe?.point.bytes ?? 0) > confirmed) return undefined;
   const checkConfirmed = left?.partChecks.get(found.parts.length);
   // Nothing is made again that could be compared.
-  if (safe?.point.bytes === confirmed && safe.check !== checkConfirmed && confirmed !== whole)
-    return undefined;
+  const isOther = safe?.point.bytes === confirmed && !isSameCheck(safe.check, checkConfirmed);
+  if (isOther && confirmed !== whole) return undefined;
   if (confirmed > 0 && confirmed !== whole && checkConfirmed === undefined) return undefined;
   return {
     upload: found,
@@ -135,9 +135,8 @@ async function stream<Unit extends EncodedUnit>(
         if (room !== undefined) await room;
         const start = Math.max(0, confirmed - offset);
         offset += chunk.length;
-        if (start > 0 && offset >= confirmed && rolling.at(confirmed) !== going?.checkConfirmed) {
-          throw otherBytes();
-        }
+        const isReached = start > 0 && offset >= confirmed;
+        if (isReached && !isSameCheck(rolling.at(confirmed), going?.checkConfirmed)) throw otherBytes();
         if (start < chunk.length) yield chunk.subarray(start);
       }
       // What the store has would be taken for the whole file.
@@ -146,7 +145,8 @@ async function stream<Unit extends EncodedUnit>(
       await chunks.return(undefined as never);
     }
     // Before the stream ends: bytes without their hash are not published.
-    data = { kind: 'data', encoded, sha256: await hash?.digest() };
+    const check = log && rolling.value;
+    data = { kind: 'data', encoded, sha256: await hash?.digest(), check };
     endedAt = new Date();
     log?.ended(data);
   }

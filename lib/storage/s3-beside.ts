@@ -1,11 +1,11 @@
 import { ToolError } from '../errors.ts';
 import { retry } from '../retry.ts';
-import { drain } from './drain.ts';
 import type { Condition, S3Calls } from './s3-calls.ts';
 import { failureOf, isConflict } from './s3-errors.ts';
 import { conditionNow, conflictOr, type Publication } from './s3-publish.ts';
 import { putWhole } from './s3-put-whole.ts';
 import type { ExpectedObject, PutRequest } from './storage.ts';
+import { wholeBody } from './whole-body.ts';
 
 export interface BesideRequest {
   readonly request: PutRequest;
@@ -30,7 +30,10 @@ const ROUNDS = 10;
  */
 export async function putBeside(work: BesideRequest): Promise<ExpectedObject> {
   const { request, to } = work;
-  const body = await wholeBody(request, to.location);
+  const body = await wholeBody(request, MOST_BYTES, () => {
+    const text = `Cannot write ${to.location}: it has more than the ${MOST_BYTES} bytes that may lie beside an object.`;
+    return new ToolError('store', text);
+  });
   for (let round = 1; ; round++) {
     const condition: Condition = work.ifUnchanged ? await conditionNow(to) : { kind: 'none' };
     await mustBeOurs(work);
@@ -48,21 +51,6 @@ export async function putBeside(work: BesideRequest): Promise<ExpectedObject> {
       if (!overtaken || round === ROUNDS) throw conflictOr(error, condition, to);
     }
   }
-}
-
-async function wholeBody({ body, signal }: PutRequest, location: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  await drain(body, signal, (chunk) => {
-    bytes += chunk.length;
-    if (bytes > MOST_BYTES) {
-      const text = `Cannot write ${location}: it has more than the ${MOST_BYTES} bytes that may lie beside an object.`;
-      throw new ToolError('store', text);
-    }
-    // Not slice(), which of a Buffer is a view.
-    chunks.push(new Uint8Array(chunk));
-  });
-  return Buffer.concat(chunks);
 }
 
 /** Rejects when the object is not, or no longer, the one that the body belongs to. */

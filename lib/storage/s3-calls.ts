@@ -1,5 +1,6 @@
 import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Limits } from './attempt.ts';
+import { contentTypeOf } from './content-type.ts';
 import { failureOf } from './s3-errors.ts';
 import type { S3Session } from './s3-sdk.ts';
 
@@ -15,7 +16,12 @@ export interface StoredObject {
   readonly etag: string;
   /** False where the store encrypts with keys of its own, so that entity tags are no MD5. */
   readonly plainTag: boolean;
+  /** What the upload that made it was marked with; undefined where it was not. */
+  readonly mark: string | undefined;
 }
+
+/** The user metadata in which a mark is kept: x-amz-meta-… */
+const MARK = 'upload-mark';
 
 /** What the store is to check a body against, in base64; one of the two or both. */
 export interface BodyCheck {
@@ -28,7 +34,13 @@ export interface S3Calls {
   /** Undefined when the key holds nothing. */
   head(key: string, limits: Limits): Promise<StoredObject | undefined>;
   /** Resolves to the entity tag without quotes, '' where the store gave none. */
-  putWhole(key: string, body: Uint8Array, md5: string, condition: Condition, limits: Limits): Promise<string>;
+  putWhole(
+    key: string,
+    body: Uint8Array,
+    told: { readonly md5: string; readonly mark: string | undefined },
+    condition: Condition,
+    limits: Limits,
+  ): Promise<string>;
 }
 
 /** `failed` begins the error about a key: `Cannot write s3://bucket/key`. */
@@ -43,13 +55,14 @@ export function s3Calls(session: S3Session, failed: (key: string) => string): S3
             bytes: answer.ContentLength ?? 0,
             etag: unquoted(answer.ETag),
             plainTag: isPlain(answer),
+            mark: answer.Metadata?.[MARK],
           };
         } catch (error) {
           if (failureOf(error).status === 404) return undefined;
           throw error;
         }
       }),
-    putWhole: (key, body, md5, condition, limits) =>
+    putWhole: (key, body, { md5, mark }, condition, limits) =>
       session.send(failed(key), limits, async (abortSignal) => {
         const command = new PutObjectCommand({
           Bucket,
@@ -57,16 +70,12 @@ export function s3Calls(session: S3Session, failed: (key: string) => string): S3
           Body: body,
           ContentMD5: md5,
           ContentType: contentTypeOf(key),
+          ...markFields(mark),
           ...conditionFields(condition),
         });
         return unquoted((await client.send(command, { abortSignal })).ETag);
       }),
   };
-}
-
-/** Manifests are JSON, everything else is an export. */
-export function contentTypeOf(key: string): string {
-  return key.endsWith('.json') ? 'application/json' : 'application/vnd.apache.parquet';
 }
 
 export function conditionFields(condition: Condition): { IfNoneMatch?: string; IfMatch?: string } {
@@ -78,6 +87,11 @@ export function conditionFields(condition: Condition): { IfNoneMatch?: string; I
     case 'etag':
       return { IfMatch: `"${condition.etag}"` };
   }
+}
+
+/** What the store is to keep with an object, by which it is known again. */
+export function markFields(mark: string | undefined): { Metadata?: Record<string, string> } {
+  return mark === undefined ? {} : { Metadata: { [MARK]: mark } };
 }
 
 /** Entity tags of objects encrypted with KMS or customer keys look like an MD5 but are none. */

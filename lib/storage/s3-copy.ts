@@ -3,7 +3,7 @@ import { ToolError } from '../errors.ts';
 import { retry } from '../retry.ts';
 import type { Limits } from './attempt.ts';
 import { withLeftover } from './leftover.ts';
-import { failureOf, refusesHeader } from './s3-errors.ts';
+import { failureOf, isNoUpload, refusesHeader } from './s3-errors.ts';
 import type { ByteRange } from './s3-object-calls.ts';
 import type { Publication } from './s3-publish.ts';
 import { removeUpload } from './s3-remove.ts';
@@ -88,7 +88,7 @@ async function copyWhole(request: CopyRequest, source: CopySource): Promise<void
 /** An upload whose parts the store takes from the source itself. */
 async function copyParts(request: CopyRequest, source: CopySource): Promise<void> {
   const { to } = request;
-  const create = () => to.calls.createUpload(to.key, false, to.decisive);
+  const create = () => to.calls.createUpload(to.key, { crc32: false }, to.decisive);
   const uploadId = await retry(create, to.limits.signal, to.policy, to.onRetry);
   try {
     const parts = await copyRanges(request, source, uploadId);
@@ -98,7 +98,7 @@ async function copyParts(request: CopyRequest, source: CopySource): Promise<void
         await to.calls.completeUpload(to.key, uploadId, parts, { kind: 'none' }, limits);
       } catch (error) {
         // So it is after a lost answer: the look at the copy decides.
-        if (failureOf(error).code !== 'NoSuchUpload') throw error;
+        if (!isNoUpload(error)) throw error;
       }
     };
     await retry(complete, to.limits.signal, to.policy, to.onRetry);

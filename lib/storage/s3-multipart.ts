@@ -4,9 +4,9 @@ import { withLeftover } from './leftover.ts';
 import type { PartSource } from './part-source.ts';
 import type { Condition } from './s3-calls.ts';
 import { etagOfParts } from './s3-checksums.ts';
-import { failureOf, refusesHeader } from './s3-errors.ts';
+import { failureOf, isNoUpload, refusesHeader } from './s3-errors.ts';
 import { isOutgrown, type PartPlan, type PartPool, requestGate, tooManyParts } from './s3-parts.ts';
-import { conflictOr, isPublished, type Publication, publishOn, verify } from './s3-publish.ts';
+import { conflictOr, findPublished, type Publication, publishOn, verify } from './s3-publish.ts';
 import { removeUpload } from './s3-remove.ts';
 import { type PartSender, sendPart } from './s3-send-part.ts';
 import type { ExpectedObject, OpenUpload, UploadedPart, UploadLog } from './storage.ts';
@@ -105,7 +105,8 @@ async function afterFailure(
   if (publishing === undefined) throw withLeftover(error, left);
   // Lost answers look like failures: a second Complete finds no upload, or the condition no longer true.
   // Where the upload is removed that comes first, because no Complete can be at work after it.
-  if (await isPublished(publishing, to, steps)) return publishing;
+  const found = await findPublished(publishing, to, steps);
+  if (found !== undefined) return { ...publishing, etag: found.etag };
   const doubt =
     kept && !isRefused(error) ? 'The request that publishes it was sent and may still take effect.' : left;
   throw withLeftover(conflictOr(error, condition, to), doubt);
@@ -115,8 +116,8 @@ async function afterFailure(
  * The store said no, so that nothing is under way; an upload that it does not know may have been published.
  */
 function isRefused(error: unknown): boolean {
-  const { status, code } = failureOf(error);
-  return status !== undefined && status >= 400 && status < 500 && code !== 'NoSuchUpload';
+  const { status } = failureOf(error);
+  return status !== undefined && status >= 400 && status < 500 && !isNoUpload(error);
 }
 
 /** Going on with the upload makes no sense: the bytes are wrong, or too many for its parts. */
@@ -129,11 +130,14 @@ export function isFinal(error: unknown): boolean {
  * gigabyte on this side and as much again on the store's, CRC-32 0.02 s.
  */
 async function createUpload(to: Publication, partBytes: number): Promise<Omit<OpenUpload, 'parts'>> {
+  const marked = to.unverified ? { mark: crypto.randomUUID() } : {};
   const create = async (crc32: boolean) => {
-    const attempt = () => to.calls.createUpload(to.key, crc32, to.decisive);
+    const attempt = () => to.calls.createUpload(to.key, { crc32, ...marked }, to.decisive);
     const id = await retry(attempt, to.limits.signal, to.policy, to.onRetry);
-    return { key: to.key, id, partBytes, crc32 };
+    return { key: to.key, id, partBytes, crc32, ...marked };
   };
+  // It would take a checksum without a look; the MD5 that it gives as a part's entity tag is of what it holds.
+  if (to.unverified) return await create(false);
   try {
     return await create(true);
   } catch (error) {
@@ -144,7 +148,7 @@ async function createUpload(to: Publication, partBytes: number): Promise<Omit<Op
 
 interface SentParts {
   readonly parts: readonly UploadedPart[];
-  /** Its entity tag is undefined where the parts' tags are no MD5s. */
+  /** Its entity tag is undefined where nobody can foretell it. */
   readonly object: ExpectedObject;
 }
 
@@ -181,16 +185,20 @@ async function sendParts(request: MultipartRequest, upload: OpenUpload): Promise
   }
   await Promise.all(underway);
   if (failure !== undefined) throw failure.error;
-  return { parts, object: objectOf(parts) };
+  return { parts, object: objectOf(parts, upload, to) };
 }
 
 /** What the parts make when they are joined. */
-function objectOf(parts: readonly UploadedPart[]): ExpectedObject {
+function objectOf(
+  parts: readonly UploadedPart[],
+  { mark }: OpenUpload,
+  { unverified }: Publication,
+): ExpectedObject {
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  // Its entity tag depends on what lies behind the store.
+  if (unverified) return { bytes, etag: undefined, ...(mark === undefined ? {} : { mark }) };
   const digests = parts.flatMap(({ md5 }) => (md5 === undefined ? [] : [Buffer.from(md5, 'hex')]));
-  return {
-    bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
-    etag: digests.length === parts.length ? etagOfParts(digests) : undefined,
-  };
+  return { bytes, etag: digests.length === parts.length ? etagOfParts(digests) : undefined };
 }
 
 interface FilledPart {
@@ -204,7 +212,7 @@ async function* filledParts(request: MultipartRequest): AsyncGenerator<FilledPar
   let { buffer, length } = request.first;
   for (let number = (request.from?.parts.length ?? 0) + 1; ; number++) {
     // An upload without any part cannot be completed: one of no bytes is its first.
-    if (length === 0 && number > 1) return;
+    if (length === 0 && number > 1) return pool.give(buffer);
     if (number > plan.maxParts) throw tooManyParts(to.location, plan);
     yield { number, buffer, length };
     if (length < buffer.length) return;

@@ -5,6 +5,7 @@ import {
   ListObjectsV2Command,
 } from '@aws-sdk/client-s3';
 import { messageOf, ToolError } from '../errors.ts';
+import { freeNow } from '../free-now.ts';
 import type { Limits } from './attempt.ts';
 import { unquoted } from './s3-calls.ts';
 import { failureOf } from './s3-errors.ts';
@@ -159,6 +160,7 @@ async function fill(
       if (filled + chunk.length > into.length) throw wrongLength(failed, filled + chunk.length, into.length);
       into.set(chunk, filled);
       filled += chunk.length;
+      freeNow(chunk);
     }
   } catch (error) {
     if (error instanceof ToolError) throw error;

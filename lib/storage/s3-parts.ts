@@ -1,4 +1,5 @@
 import { ToolError } from '../errors.ts';
+import { freeNow } from '../free-now.ts';
 
 const MIB = 1024 * 1024;
 
@@ -53,6 +54,8 @@ export interface PartPool {
   /** Waits for a free buffer; rejects when the signal aborts. */
   take(): Promise<Uint8Array<ArrayBuffer>>;
   give(buffer: Uint8Array<ArrayBuffer>): void;
+  /** Gives the memory of all that were given back to the system at once: a run may put thousands of objects. */
+  clear(): void;
 }
 
 /**
@@ -85,6 +88,10 @@ export function partPool(bytes: number, count: number, signal: AbortSignal): Par
       const next = waiting.shift();
       if (next === undefined) free.push(buffer);
       else next(buffer);
+    },
+    clear() {
+      made -= free.length;
+      for (const buffer of free.splice(0)) freeNow(buffer);
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Limits } from './attempt.ts';
 import { cleanUp, type Patience } from './patience.ts';
 import type { Condition, S3Calls, StoredObject } from './s3-calls.ts';
 import { failureOf, isConflict, refusesHeader } from './s3-errors.ts';
+import type { ObjectCalls } from './s3-object-calls.ts';
 import type { UploadCalls } from './s3-upload-calls.ts';
 import type { ExpectedObject } from './storage.ts';
 
@@ -18,10 +19,17 @@ export interface Publication {
   /** For requests after which the store has something it had not: they outlive the signal for a while. */
   readonly decisive: Limits;
   readonly patience: Patience;
+  /**
+   * The store compares nothing with what it is sent and knows no conditions: whoever writes compares, and what it
+   * makes carries a mark, by which it is known again.
+   */
+  readonly unverified: boolean;
+  /** To compare and remove what was written there. */
+  readonly objects: Pick<ObjectCalls, 'read' | 'remove'>;
 }
 
 /** How often a HeadObject right after the write may answer "nothing there" (stores that settle late). */
-const SETTLING: RetryPolicy = { attempts: 5, baseMs: 200, capMs: 2_000 };
+export const SETTLING: RetryPolicy = { attempts: 5, baseMs: 200, capMs: 2_000 };
 
 /**
  * The condition under which a later publication replaces exactly what is there now. Credentials that may not
@@ -63,29 +71,39 @@ export async function publishOn(
 }
 
 /**
- * Whether the key holds exactly what was sent, though the answer to the publication said otherwise; one of
+ * What the key holds if that is just what was sent, though the answer to the publication said otherwise; one of
  * `steps` of what is done after that failure. Never rejects.
  */
-export async function isPublished(
+export async function findPublished(
   expected: ExpectedObject,
   to: Publication,
   steps: number,
-): Promise<boolean> {
-  // Without a tag that tells something about the bytes, nothing is proven.
-  if (expected.etag === undefined) return false;
+): Promise<StoredObject | undefined> {
+  // Without anything by which it would be known, nothing is proven.
+  if (expected.etag === undefined && expected.mark === undefined) return undefined;
   try {
     const found = await cleanUp(to.patience, to.limits.signal, steps, (limits) =>
       retry(() => to.calls.head(to.key, limits), limits.signal, SETTLING),
     );
-    return found !== undefined && isExpected(found, expected);
+    return found !== undefined && isExpected(found, expected) ? found : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-/** Size and entity tag are those; an entity tag that nobody could foretell proves nothing. */
+/**
+ * It has the size, and the entity tag, or the mark of the upload and no entity tag that tells of other bytes.
+ * What nobody could foretell proves nothing.
+ */
 export function isExpected(found: StoredObject, expected: ExpectedObject): boolean {
-  return expected.etag !== undefined && found.bytes === expected.bytes && found.etag === expected.etag;
+  if (found.bytes !== expected.bytes) return false;
+  if (expected.etag !== undefined && found.etag === expected.etag) return true;
+  return isMarked(found, expected) && !isComparable(found, expected);
+}
+
+/** The upload that is spoken of made it. */
+export function isMarked(found: StoredObject, { mark }: ExpectedObject): boolean {
+  return mark !== undefined && found.mark === mark;
 }
 
 /** The error for a publication that was refused because the object changed since `conditionNow`. */
@@ -110,6 +128,12 @@ export async function verify(answered: string, expected: ExpectedObject, to: Pub
     found = await settledHead(to);
   } catch (error) {
     if (answered !== '' && answered === expected.etag) return answered;
+    if (to.limits.signal.aborted) {
+      // It is published, most likely: a run that is stopped has the time for one more look.
+      const there = await findPublished(expected, to, 1);
+      if (there !== undefined) return there.etag;
+      throw error;
+    }
     throw new ToolError(
       'store',
       `Wrote ${to.location} but could not read back its size and ETag to compare them: ${messageOf(error)}`,
@@ -117,12 +141,22 @@ export async function verify(answered: string, expected: ExpectedObject, to: Pub
     );
   }
   const sameTag = found.etag === expected.etag || !isComparable(found, expected);
-  if (found.bytes === expected.bytes && sameTag) return found.etag;
+  if (found.bytes === expected.bytes && sameTag && isSameUpload(found, expected, answered)) return found.etag;
   throw new ToolError(
     'integrity',
     `${to.location} is not what was sent: ${found.bytes} bytes with ETag ${found.etag} are there, ` +
       `${expected.bytes} bytes with ETag ${expected.etag ?? 'unknown'} were sent. Another writer may have replaced it; export again.`,
   );
+}
+
+/**
+ * Another mark is another writer's. A store that keeps none still names the object by its entity tag, both in the answer
+ * and afterwards.
+ */
+function isSameUpload(found: StoredObject, expected: ExpectedObject, answered: string): boolean {
+  if (expected.mark === undefined || isMarked(found, expected)) return true;
+  if (found.mark !== undefined) return false;
+  return found.etag === expected.etag || (answered !== '' && found.etag === answered);
 }
 
 /** What was just written, some time allowed for stores that settle late. */

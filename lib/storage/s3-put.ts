@@ -43,10 +43,13 @@ export async function putObject(
     const pool = partPool(plan.partBytes, plan.inFlight + 1, stop.signal);
     const first = await firstPart(source, await pool.take(), from, to);
     if (from === undefined && first.isAll) {
-      return await putWholeBody(first.buffer.subarray(0, first.length), condition, request, to);
+      const whole = await putWholeBody(first.buffer.subarray(0, first.length), condition, request, to);
+      pool.give(first.buffer);
+      pool.clear();
+      return whole;
     }
     handedOver = true;
-    return await putParts({
+    const object = await putParts({
       to,
       condition,
       source,
@@ -59,6 +62,9 @@ export async function putObject(
       partTimeoutMs: bodyTimeoutMs(plan.partBytes * plan.inFlight, to.patience),
       onProgress: request.onProgress ?? (() => {}),
     });
+    // Not after a failure: a request that was cut may still look at its part.
+    pool.clear();
+    return object;
   } catch (error) {
     await source.cancel(error);
     if (from === undefined || handedOver || (request.log !== undefined && !isFinal(error))) throw error;

@@ -2,7 +2,8 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { FetchHttpHandler } from '@smithy/fetch-http-handler';
 import type { Secret } from '../secret.ts';
 import { attempt, type Limits } from './attempt.ts';
-import { type StoreWords, s3Error } from './s3-errors.ts';
+import { s3Error } from './s3-errors.ts';
+import type { StoreWords } from './s3-words.ts';
 
 export interface S3Address {
   /** Undefined: AWS itself. */

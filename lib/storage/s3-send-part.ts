@@ -3,14 +3,12 @@ import { retry } from '../retry.ts';
 import type { Limits } from './attempt.ts';
 import type { BodyCheck } from './s3-calls.ts';
 import { base64Of, crc32Of, hexOf, md5Of } from './s3-checksums.ts';
-import { failureOf, isThrottle } from './s3-errors.ts';
+import { damaged, isDamage, limitDamage } from './s3-damage.ts';
+import { failureOf, isNoUpload, isThrottle } from './s3-errors.ts';
 import type { Gate } from './s3-parts.ts';
 import { looksLikeMd5, type Publication } from './s3-publish.ts';
 import type { StoredPart } from './s3-upload-calls.ts';
 import type { UploadedPart } from './storage.ts';
-
-/** Damaged in transit this often, a part is not sent again. */
-const DAMAGED_ATTEMPTS = 3;
 
 export interface PartSender {
   readonly to: Publication;
@@ -45,30 +43,51 @@ export async function sendPart(sender: PartSender, number: number, body: Uint8Ar
 }
 
 async function storePart(
-  { to, uploadId, gate, signal, timeoutMs }: PartSender,
+  sender: PartSender,
   number: number,
   body: Uint8Array,
   check: BodyCheck,
 ): Promise<StoredPart> {
+  const { to, uploadId, gate, signal, timeoutMs } = sender;
   const limits: Limits = { signal, timeoutMs };
-  let damaged = 0;
   const attempt = async () => {
     const leave = await gate.enter();
     try {
       const stored = await to.calls.putPart(to.key, uploadId, number, body, check, limits);
       const problem = differenceOf(stored, check);
-      if (problem !== undefined) throw damagedPart(to, number, problem);
+      if (problem !== undefined) throw damaged(to.location, `part ${number}`, problem);
       return stored;
     } catch (error) {
       // Before its place is given to the next.
       if (isThrottle(error)) gate.narrow();
-      if (isDamage(error) && ++damaged >= DAMAGED_ATTEMPTS) throw final(error);
       throw error;
     } finally {
       leave();
     }
   };
-  return retry(attempt, signal, to.policy, to.onRetry);
+  try {
+    return await retry(limitDamage(attempt), signal, to.policy, to.onRetry);
+  } catch (error) {
+    throw (await goneUpload(error, sender)) ?? error;
+  }
+}
+
+/**
+ * A store that refuses a part before it has read all of it may close the connection, and its answer is lost each time:
+ * the error that it gives to a question about the upload, where that is gone.
+ */
+async function goneUpload(
+  error: unknown,
+  { to, uploadId, signal }: PartSender,
+): Promise<ToolError | undefined> {
+  const { status } = failureOf(error);
+  if (status !== undefined || isDamage(error) || signal.aborted) return undefined;
+  try {
+    await to.calls.listParts(to.key, uploadId, undefined, { signal, timeoutMs: to.patience.requestMs });
+    return undefined;
+  } catch (told) {
+    return told instanceof ToolError && isNoUpload(told) ? told : undefined;
+  }
 }
 
 /** What the store says it holds, where that is not what was sent. */
@@ -79,25 +98,4 @@ function differenceOf(stored: StoredPart, check: BodyCheck): string | undefined 
   if (check.md5 === undefined || !stored.plainTag || !looksLikeMd5(stored.etag)) return undefined;
   const wanted = hexOf(Buffer.from(check.md5, 'base64'));
   return stored.etag === wanted ? undefined : `MD5 ${stored.etag} where ${wanted} was sent`;
-}
-
-class DamagedPart extends Error {}
-
-function damagedPart(to: Publication, number: number, problem: string): ToolError {
-  return new ToolError(
-    'store',
-    `Cannot write ${to.location}: part ${number} was damaged on the way, the store holds one with ${problem}.`,
-    { remedy: 'again', cause: new DamagedPart(problem) },
-  );
-}
-
-function isDamage(error: unknown): error is ToolError {
-  if (!(error instanceof ToolError)) return false;
-  return error.cause instanceof DamagedPart || failureOf(error).code === 'BadDigest';
-}
-
-function final(error: ToolError): ToolError {
-  return new ToolError(error.code, `${error.message} That happened ${DAMAGED_ATTEMPTS} times.`, {
-    cause: error.cause,
-  });
 }

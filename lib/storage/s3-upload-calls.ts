@@ -7,15 +7,16 @@ import {
 } from '@aws-sdk/client-s3';
 import { ToolError } from '../errors.ts';
 import type { Limits } from './attempt.ts';
+import { contentTypeOf } from './content-type.ts';
 import {
   type BodyCheck,
   type Condition,
   conditionFields,
-  contentTypeOf,
   isPlain,
+  markFields,
   unquoted,
 } from './s3-calls.ts';
-import { failureOf } from './s3-errors.ts';
+import { failureOf, isNoUpload } from './s3-errors.ts';
 import type { S3Session } from './s3-sdk.ts';
 import type { UploadedPart } from './storage.ts';
 
@@ -33,9 +34,12 @@ export type CompletedPart = Pick<UploadedPart, 'number' | 'etag' | 'crc32'>;
 /** A part as the store lists it. */
 export interface ListedPart {
   readonly number: number;
-  readonly bytes: number;
+  /** Undefined where the store tells none. */
+  readonly bytes: number | undefined;
   /** Without quotes. */
   readonly etag: string;
+  /** When it was stored, where the store tells. */
+  readonly modified: Date | undefined;
   /** Undefined where the store tells none. */
   readonly crc32: string | undefined;
 }
@@ -48,8 +52,15 @@ export interface PartsPage {
 
 /** The calls of a multipart upload, one attempt each; every rejection is a ToolError (s3-errors.ts). */
 export interface UploadCalls {
-  /** Resolves to the UploadId. With `crc32` every part must carry its CRC-32. */
-  createUpload(key: string, crc32: boolean, limits: Limits): Promise<string>;
+  /**
+   * Resolves to the UploadId. With `crc32` every part must carry its CRC-32; with a mark, the object that it becomes
+   * carries that.
+   */
+  createUpload(
+    key: string,
+    told: { readonly crc32: boolean; readonly mark?: string | undefined },
+    limits: Limits,
+  ): Promise<string>;
   putPart(
     key: string,
     uploadId: string,
@@ -80,12 +91,13 @@ export function uploadCalls(session: S3Session, failed: (key: string) => string)
   const send = <T>(key: string, limits: Limits, run: (abortSignal: AbortSignal) => Promise<T>) =>
     session.send(failed(key), limits, run);
   return {
-    createUpload: (key, crc32, limits) =>
+    createUpload: (key, { crc32, mark }, limits) =>
       send(key, limits, async (abortSignal) => {
         const command = new CreateMultipartUploadCommand({
           Bucket,
           Key: key,
           ContentType: contentTypeOf(key),
+          ...markFields(mark),
           ...(crc32 ? { ChecksumAlgorithm: 'CRC32', ChecksumType: 'COMPOSITE' } : {}),
         });
         const { UploadId } = await client.send(command, { abortSignal });
@@ -143,7 +155,7 @@ export function uploadCalls(session: S3Session, failed: (key: string) => string)
           const command = new AbortMultipartUploadCommand({ Bucket, Key: key, UploadId: uploadId });
           await client.send(command, { abortSignal });
         } catch (error) {
-          if (failureOf(error).code !== 'NoSuchUpload') throw error;
+          if (!isNoUpload(error)) throw error;
         }
       }),
     hasParts: (key, uploadId, limits) =>
@@ -153,8 +165,8 @@ export function uploadCalls(session: S3Session, failed: (key: string) => string)
           return ((await client.send(command, { abortSignal })).Parts?.length ?? 0) > 0;
         } catch (error) {
           // Who may write need not be allowed to list: then the answer to the abort has to do.
-          const { status, code } = failureOf(error);
-          if (code === 'NoSuchUpload' || status === 403 || status === 404) return false;
+          const { status } = failureOf(error);
+          if (isNoUpload(error) || status === 403 || status === 404) return false;
           throw error;
         }
       }),
@@ -170,9 +182,10 @@ export function uploadCalls(session: S3Session, failed: (key: string) => string)
         return {
           parts: (answer.Parts ?? []).map((part) => ({
             number: part.PartNumber ?? 0,
-            bytes: part.Size ?? 0,
+            bytes: part.Size,
             etag: unquoted(part.ETag),
             crc32: part.ChecksumCRC32,
+            modified: part.LastModified,
           })),
           next: answer.IsTruncated === true ? answer.NextPartNumberMarker : undefined,
         };

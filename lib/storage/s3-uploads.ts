@@ -1,7 +1,7 @@
 import { ToolError } from '../errors.ts';
 import { retry } from '../retry.ts';
 import { unquoted } from './s3-calls.ts';
-import { failureOf } from './s3-errors.ts';
+import { failureOf, isNoUpload } from './s3-errors.ts';
 import { isExpected, type Publication } from './s3-publish.ts';
 import { removeUpload } from './s3-remove.ts';
 import type { ListedPart } from './s3-upload-calls.ts';
@@ -13,7 +13,7 @@ export function s3Uploads(publicationOf: (key: string, signal: AbortSignal) => P
     find: (left, signal) => findUpload(left, publicationOf(left.key, signal)),
     remove: ({ key, id }, signal) => removeUpload(publicationOf(key, signal), id),
     async published(key, expected, signal) {
-      if (expected.etag === undefined) return undefined;
+      if (expected.etag === undefined && expected.mark === undefined) return undefined;
       const to = publicationOf(key, signal);
       try {
         const found = await retry(() => to.calls.head(key, to.limits), signal, to.policy, to.onRetry);
@@ -37,7 +37,7 @@ async function findUpload(left: OpenUpload, to: Publication): Promise<OpenUpload
     return { ...left, parts: goodParts(left, await listedParts(left, to)) };
   } catch (error) {
     const { status, code } = failureOf(error);
-    if (code === 'NoSuchUpload' || (status === 404 && code !== 'NoSuchBucket')) return undefined;
+    if (isNoUpload(error) || (status === 404 && code !== 'NoSuchBucket')) return undefined;
     if (status !== 403) throw error;
     const remains = await removeUpload(to, left.id);
     if (remains === undefined) return undefined;
@@ -47,8 +47,8 @@ async function findUpload(left: OpenUpload, to: Publication): Promise<OpenUpload
 }
 
 /**
- * By number; of parts that are listed twice the last is what counts. At most as many as an upload has:
- * 10,000.
+ * By number; of parts that are listed twice the last to be stored is what counts, in the order of the list where the
+ * store tells no times. At most as many as an upload has: 10,000.
  */
 async function listedParts(left: OpenUpload, to: Publication): Promise<ReadonlyMap<number, ListedPart>> {
   const listed = new Map<number, ListedPart>();
@@ -61,7 +61,10 @@ async function listedParts(left: OpenUpload, to: Publication): Promise<ReadonlyM
       to.policy,
       to.onRetry,
     );
-    for (const part of page.parts) listed.set(part.number, part);
+    for (const part of page.parts) {
+      const other = listed.get(part.number);
+      if (other === undefined || !isOlder(part, other)) listed.set(part.number, part);
+    }
     if (page.next !== undefined && !(Number(page.next) > Number(from ?? 0))) {
       throw new ToolError(
         'store',
@@ -72,6 +75,10 @@ async function listedParts(left: OpenUpload, to: Publication): Promise<ReadonlyM
     after = page.next;
   } while (after !== undefined);
   return listed;
+}
+
+function isOlder(part: ListedPart, other: ListedPart): boolean {
+  return part.modified !== undefined && other.modified !== undefined && part.modified < other.modified;
 }
 
 /** The first parts, up to a gap or to one that the store has otherwise. */
@@ -92,5 +99,11 @@ function goodParts(left: OpenUpload, listed: ReadonlyMap<number, ListedPart>): r
 
 function isSame(part: UploadedPart, there: ListedPart): boolean {
   const sameCrc = part.crc32 === undefined || there.crc32 === undefined || part.crc32 === there.crc32;
-  return part.bytes === there.bytes && unquoted(part.etag) === there.etag && sameCrc;
+  // Where the store lists no sizes, the MD5 of the bytes says that they are those.
+  const sameBytes = there.bytes === undefined ? isMd5Of(part, there) : part.bytes === there.bytes;
+  return sameBytes && unquoted(part.etag) === there.etag && sameCrc;
+}
+
+function isMd5Of(part: UploadedPart, there: ListedPart): boolean {
+  return part.md5 !== undefined && part.md5 === there.etag;
 }

@@ -5,7 +5,6 @@ import { PATIENCE, type Patience } from './patience.ts';
 import { putBeside } from './s3-beside.ts';
 import { s3Calls } from './s3-calls.ts';
 import { COPY_LIMITS, type CopyLimits } from './s3-copy.ts';
-import type { StoreWords } from './s3-errors.ts';
 import { objectCalls } from './s3-object-calls.ts';
 import { READ_BYTES, s3Objects } from './s3-objects.ts';
 import type { Publication } from './s3-publish.ts';
@@ -14,6 +13,7 @@ import { removeUpload } from './s3-remove.ts';
 import { type S3Address, s3Session } from './s3-sdk.ts';
 import { uploadCalls } from './s3-upload-calls.ts';
 import { s3Uploads } from './s3-uploads.ts';
+import { r2Names, type StoreNames, type StoreWords } from './s3-words.ts';
 import type { Destination, PutRequest, Receipt } from './storage.ts';
 
 export interface S3Settings extends S3Address {
@@ -25,6 +25,13 @@ export interface S3Settings extends S3Address {
   readonly maxParts?: number | undefined;
   /** Publish only if nobody else wrote the key since `put` began, where the store can. Default true. */
   readonly ifUnchanged?: boolean | undefined;
+  /**
+   * The store compares nothing with what it is sent, and ignores the conditions of requests: what can be is compared
+   * here, objects are known again by a mark in their metadata, and `ifUnchanged` is false. Default false.
+   */
+  readonly unverified?: boolean | undefined;
+  /** How the store and its settings are called. Default R2's. */
+  readonly names?: StoreNames | undefined;
   /** For every request. Default PATIENT, and BRISK for the first contact, `check`. */
   readonly retryPolicy?: RetryPolicy | undefined;
   /** Called before each pause of a retry. */
@@ -51,11 +58,14 @@ const CHECK_MS = 10_000;
 export function s3Destination(settings: S3Settings): Destination {
   const patience = { ...PATIENCE, ...settings.patience };
   const endpoint = checkedEndpoint(settings);
-  const locate = (key: string) => `s3://${settings.bucket}/${key}`;
+  const names = namesOf(settings);
+  const unverified = settings.unverified ?? false;
+  const locate = (key: string) => `${names.scheme}://${settings.bucket}/${key}`;
   const session = s3Session(settings, wordsFor(settings, endpoint));
   const writing = (key: string) => `Cannot write ${locate(key)}`;
   const calls = { ...s3Calls(session, writing), ...uploadCalls(session, writing) };
   const { head } = s3Calls(session, (key) => `Cannot read ${locate(key)}`);
+  const objects = objectCalls(session, locate);
 
   /**
    * Begins a multipart upload and aborts it: asks for exactly the rights that `put` needs, gets an error text
@@ -65,7 +75,7 @@ export function s3Destination(settings: S3Settings): Destination {
     const timeoutMs = Math.min(CHECK_MS, patience.requestMs);
     const limits = { signal, timeoutMs, graceMs: patience.graceMs };
     const uploadId = await retry(
-      () => calls.createUpload(key, false, limits),
+      () => calls.createUpload(key, { crc32: false }, limits),
       signal,
       settings.retryPolicy ?? BRISK,
     );
@@ -85,13 +95,15 @@ export function s3Destination(settings: S3Settings): Destination {
       limits,
       decisive: { ...limits, graceMs: patience.graceMs },
       patience,
+      unverified,
+      objects,
     };
   }
 
   async function put(request: PutRequest): Promise<Receipt> {
     const { key, signal, beside } = request;
     const to = publicationOf(key, signal);
-    const ifUnchanged = settings.ifUnchanged ?? true;
+    const ifUnchanged = settings.ifUnchanged ?? !unverified;
     const { bytes, etag } =
       beside === undefined
         ? await putObject(request, to, { ...settings, ifUnchanged })
@@ -103,10 +115,11 @@ export function s3Destination(settings: S3Settings): Destination {
     locate,
     check,
     put,
+    ...(unverified ? { unverified } : {}),
     uploads: s3Uploads(publicationOf),
     objects: s3Objects({
       session,
-      calls: objectCalls(session, locate),
+      calls: objects,
       head,
       publicationOf,
       readBytes: settings.readBytes ?? READ_BYTES,
@@ -116,27 +129,32 @@ export function s3Destination(settings: S3Settings): Destination {
   };
 }
 
+function namesOf({ names, accessKeyId }: S3Settings): StoreNames {
+  return names ?? r2Names(accessKeyId !== undefined);
+}
+
 function wordsFor(settings: S3Settings, endpoint: string | undefined): Omit<StoreWords, 'failed'> {
   return {
     bucket: settings.bucket,
     endpoint,
     region: settings.region,
-    ownKeys: settings.accessKeyId !== undefined,
+    names: namesOf(settings),
   };
 }
 
 /** Rejects what can only be a slip in the settings; resolves to the address without secrets in it. */
 function checkedEndpoint(settings: S3Settings): string | undefined {
   const { endpoint, bucket } = settings;
+  const setting = namesOf(settings).settings;
   if (endpoint === undefined) return undefined;
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
-    throw new ToolError('usage', `R2_ENDPOINT is not an http(s) address: "${endpoint}".`);
+    throw new ToolError('usage', `${setting.endpoint} is not an http(s) address: "${endpoint}".`);
   }
   const url = new URL(endpoint);
   if (url.pathname.replace(/\/+$/, '').split('/').pop() === bucket) {
     throw new ToolError(
       'usage',
-      `R2_ENDPOINT ends in the bucket's name, "/${bucket}": give the address without it, R2_BUCKET has the name.`,
+      `${setting.endpoint} ends in the bucket's name, "/${bucket}": give the address without it, ${setting.bucket} has the name.`,
     );
   }
   return `${url.origin}${url.pathname === '/' ? '' : url.pathname}`;

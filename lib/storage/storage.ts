@@ -11,6 +11,8 @@ export interface PutRequest {
   readonly body: ByteStream;
   /** About how many bytes will come; sizes the parts. */
   readonly estimatedBytes: number;
+  /** Exactly how many will come, where that is known. Some doors of some stores take nothing else. */
+  readonly bytes?: number | undefined;
   readonly signal: AbortSignal;
   /** Called with the number of bytes that the destination has taken since the last call. */
   readonly onProgress?: (bytes: number) => void;
@@ -58,6 +60,8 @@ export interface OpenUpload {
   readonly partBytes: number;
   /** Whether its parts carry a CRC-32. */
   readonly crc32: boolean;
+  /** What the store was told to keep with the object, by which it is known again; undefined where nothing was. */
+  readonly mark?: string | undefined;
   /** In order, from the first on, without a gap. */
   readonly parts: readonly UploadedPart[];
 }
@@ -67,6 +71,8 @@ export interface ExpectedObject {
   readonly bytes: number;
   /** Undefined where the store's entity tags cannot be foretold. */
   readonly etag: string | undefined;
+  /** The upload's; with it, an object of the right size is known whatever its entity tag. */
+  readonly mark?: string | undefined;
 }
 
 export interface UploadLog {
@@ -127,6 +133,18 @@ export interface Destination {
    * nothing behind. Made before anything is read from the source.
    */
   check(key: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Rejects with a ToolError where the store would not take about so many bytes under the key, as far as can be
+   * known before any is sent; resolves to what is worth a warning, a sentence each. Leaves nothing behind.
+   */
+  fits?(key: string, estimatedBytes: number, signal: AbortSignal): Promise<readonly string[]>;
+  /** How a file of about so many bytes gets in, for people: `S3 endpoint`. Undefined where there is but one way. */
+  door?(estimatedBytes: number): string;
+  /**
+   * Set where the store compares nothing with what was sent: an object that was put counts only when it was read
+   * back, by `objects.open`, and compared.
+   */
+  readonly unverified?: true;
   /**
    * Pulls the body and resolves once its bytes are durable under `key` and were compared. When the body
    * errors, the signal aborts or the store fails, it cancels the body, removes what it had written (with a log: leaves

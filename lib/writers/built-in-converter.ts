@@ -7,7 +7,7 @@ import type { ConversionJob, Converter } from './converter.ts';
 import type { ConverterOptions } from './converter-options.ts';
 import { fileMetadata } from './file-metadata.ts';
 import { readNdjson } from './ndjson-reader.ts';
-import { assembleParquet } from './parquet-assemble.ts';
+import { assembleParquet, type Laid } from './parquet-assemble.ts';
 import { columnSpec, encodeCells } from './parquet-cells.ts';
 import { estimateParquetBytes } from './parquet-estimate.ts';
 import type { PageOptions, ParquetUnit } from './parquet-page.ts';
@@ -17,7 +17,7 @@ import { schemaOf } from './schema-of.ts';
 
 /**
  * Page bodies that wait to be used again, of up to 2 MiB each. An uncompressed row group holds 80 MiB of them
- * (parquet-assemble.ts), the batch that is being encoded the rest.
+ * (parquet-row-group.ts), the batch that is being encoded the rest.
  */
 const POOLED_PAGES = 48;
 const POOLED_PAGE_BYTES = 2 * 1024 * 1024;
@@ -38,13 +38,14 @@ export function builtInConverter(shape: CollectionShape, options: ConverterOptio
       if (signal.aborted) throw abortReason(signal);
       const file = await writing(job.to, open(job.to, 'w'));
       try {
-        const rows = await writeParquet(file, job, shape, schema, options, signal);
+        const { rows, parts } = await writeParquet(file, job, shape, schema, options, signal);
         if (rows !== job.rows) {
           throw new ToolError(
             'integrity',
             `Cannot make Parquet of "${job.from}": it has ${rows} rows, ${job.rows} were written. Start over without --resume.`,
           );
         }
+        return parts;
       } finally {
         await writing(job.to, file.close());
       }
@@ -52,7 +53,6 @@ export function builtInConverter(shape: CollectionShape, options: ConverterOptio
   };
 }
 
-/** Returns the number of rows. */
 async function writeParquet(
   file: FileHandle,
   job: ConversionJob,
@@ -60,14 +60,15 @@ async function writeParquet(
   schema: Schema,
   options: ConverterOptions,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<Laid> {
   const pool = new BufferPool(POOLED_PAGES, POOLED_PAGE_BYTES);
   const page: PageOptions = { compression: options.compression, pool };
   const columns = schema.columns.map((column) => columnSpec(column, options.vectorEncoding));
+  const { rowGroupRows, splitBytes } = options;
   let rows = 0;
   let bytes = 0;
   async function* units(): AsyncGenerator<ParquetUnit> {
-    for await (const batch of readNdjson(job.from, schema.columns, options.rowGroupRows)) {
+    for await (const batch of readNdjson(job.from, schema.columns, rowGroupRows, splitBytes)) {
       if (signal.aborted) throw abortReason(signal);
       const pages = await Promise.all(
         columns.map((column, index) => encodeCells(column, batch.columns[index] as Cells, batch.rows, page)),
@@ -80,17 +81,24 @@ async function writeParquet(
   const chunks = assembleParquet(units(), {
     columns,
     codec: CODEC_IDS[options.compression],
-    rowGroupRows: options.rowGroupRows,
+    rowGroupRows,
+    splitBytes,
     createdBy: options.createdBy,
     keyValues: fileMetadata(shape, schema, options),
     release: (buffer) => pool.release(buffer),
   });
-  for await (const chunk of chunks) {
-    if (signal.aborted) throw abortReason(signal);
-    await writing(job.to, writeAll(file, chunk));
-    bytes += chunk.length;
+  try {
+    for (;;) {
+      const step: IteratorResult<Uint8Array<ArrayBuffer>, Laid> = await chunks.next();
+      if (step.done) return step.value;
+      if (signal.aborted) throw abortReason(signal);
+      await writing(job.to, writeAll(file, step.value));
+      bytes += step.value.length;
+    }
+  } finally {
+    // Lets go of the data file.
+    await chunks.return(undefined as never);
   }
-  return rows;
 }
 
 async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {

@@ -1,13 +1,13 @@
 import { ToolError } from '../errors.ts';
 import type { CollectionShape } from '../model.ts';
 import { builtInConverter } from './built-in-converter.ts';
+import { byteCount } from './byte-count.ts';
 import type { Converter } from './converter.ts';
 import type { ConverterOptions } from './converter-options.ts';
 import { duckDbConverter, type FoundDuckDb, type UnfitDuckDb } from './duckdb.ts';
 import { DUCKDB_LEAST_ROWS, duckDbRowGroup, rowBytesOf } from './duckdb-memory.ts';
 import { duckDbMisfit } from './duckdb-sql.ts';
 import type { PointSample } from './format.ts';
-import type { VectorEncoding } from './parquet-page.ts';
 import { schemaOf } from './schema-of.ts';
 
 /** Rows of the built-in converter's row groups: as many as DuckDB's largest. */
@@ -21,7 +21,8 @@ export interface ConverterChoice extends Omit<ConverterOptions, 'exportedAt' | '
 }
 
 /**
- * DuckDB where it was found and fits, else the built-in converter, which says why. Throws a ToolError 'usage' as
+ * DuckDB where it was found and fits, else the built-in converter, which says why. Files of at most so many bytes are
+ * always the latter's. Throws a ToolError 'usage' as
  * checkRowGroupRows does.
  */
 export function chooseConverter(
@@ -55,7 +56,7 @@ export function chooseConverter(
  * collection is looked at.
  */
 export function checkRowGroupRows(
-  choice: Pick<ConverterChoice, 'found' | 'rowGroupRows' | 'vectorEncoding'>,
+  choice: Pick<ConverterChoice, 'found' | 'rowGroupRows' | 'splitBytes' | 'vectorEncoding'>,
 ): void {
   const { rowGroupRows } = choice;
   if (rowGroupRows === undefined || rowGroupRows >= DUCKDB_LEAST_ROWS) return;
@@ -73,11 +74,12 @@ type Usable =
 
 function usableDuckDb({
   found,
+  splitBytes,
   vectorEncoding,
-}: {
-  readonly found: FoundDuckDb | UnfitDuckDb | undefined;
-  readonly vectorEncoding: VectorEncoding;
-}): Usable {
+}: Pick<ConverterChoice, 'found' | 'splitBytes' | 'vectorEncoding'>): Usable {
+  if (splitBytes !== undefined) {
+    return { kind: 'none', why: `DuckDB cannot be told to keep files to ${byteCount(splitBytes)}` };
+  }
   if (found === undefined) return { kind: 'none', why: 'DuckDB is not on the PATH' };
   if ('problem' in found) return { kind: 'none', why: found.problem };
   if (vectorEncoding === 'plain') return { kind: 'found', found };
@@ -93,11 +95,11 @@ function orElse(duckDb: Converter, builtIn: () => Converter): Converter {
     ...duckDb,
     async convert(job, signal) {
       try {
-        await duckDb.convert(job, signal);
+        return await duckDb.convert(job, signal);
       } catch (error) {
         if (!(error instanceof ToolError && error.code === 'format' && error.remedy === 'smaller'))
           throw error;
-        await builtIn().convert(job, signal);
+        return await builtIn().convert(job, signal);
       }
     },
   };

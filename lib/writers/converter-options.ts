@@ -9,4 +9,6 @@ export interface ConverterOptions extends SchemaOptions, FileOrigin {
   readonly vectorEncoding: VectorEncoding;
   /** Most rows a row group; large rows close one early. */
   readonly rowGroupRows: number;
+  /** Most bytes of a file; undefined = one file, whatever its size. */
+  readonly splitBytes: number | undefined;
 }

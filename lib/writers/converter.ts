@@ -1,3 +1,5 @@
+import type { FilePart } from './format.ts';
+
 /** Turns a whole data file of a format that is not Parquet into a Parquet file. */
 export interface Converter {
   /** For people: `DuckDB 1.5.6, at most 256 MiB`, or `built-in converter`. */
@@ -7,12 +9,18 @@ export interface Converter {
   /** About how large a file of so many points is, which take `pointBytes` bytes each in memory. */
   estimateBytes(points: number, pointBytes: number): number;
   /**
-   * Writes `to` anew and resolves when all of it was written and holds `rows` rows. Rejects with a ToolError
-   * ('format' or 'store'), or as the signal says, when nothing works on the file any more; what is there then is not whole.
+   * Writes `to` anew and resolves when all of it was written and holds `rows` rows: to the files that it is, end to
+   * end, where files may have only so many bytes, else to undefined. Rejects with a ToolError ('format' or 'store'), or as
+   * the signal says, when nothing works on the file any more; what is there then is not whole.
    */
-  convert(job: ConversionJob, signal: AbortSignal): Promise<void>;
-  /** What the file's footer says; 'integrity' where it has none. */
-  summary(path: string): Promise<{ readonly rows: number; readonly rowGroups: number }>;
+  convert(job: ConversionJob, signal: AbortSignal): Promise<readonly FilePart[] | undefined>;
+  /**
+   * What the footer of the file, or of the one between two offsets in it, says; 'integrity' where there is none.
+   */
+  summary(
+    path: string,
+    range?: { readonly start: number; readonly end: number },
+  ): Promise<{ readonly rows: number; readonly rowGroups: number }>;
 }
 
 export interface ConversionJob {

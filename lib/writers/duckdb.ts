@@ -73,7 +73,8 @@ function versionOf(
 
 /**
  * DuckDB's own command makes the Parquet file, in a process of its own with DuckDB's memory limit. It cannot be told
- * of vector encodings: options.vectorEncoding has to be `plain`. The row groups' rows are a multiple of 2,048.
+ * of vector encodings, nor keep files to a size: options.vectorEncoding has to be `plain`, and splitBytes undefined. The row
+ * groups' rows are a multiple of 2,048.
  */
 export function duckDbConverter(
   found: FoundDuckDb,
@@ -85,7 +86,7 @@ export function duckDbConverter(
     description: `DuckDB ${found.version}, at most ${DUCKDB_MEMORY_LIMIT} MB`,
     rowGroupRows: options.rowGroupRows,
     estimateBytes: estimateParquetBytes,
-    summary: parquetSummary,
+    summary: (path) => parquetSummary(path),
     async convert(job, signal) {
       const exit = await checkedAndCopied(job, found, shape, schema, options, signal);
       if (exit.ended !== 0) {
@@ -93,7 +94,7 @@ export function duckDbConverter(
         throw duckDbProblem(exit, what);
       }
       const { rows } = await parquetSummary(job.to);
-      if (rows === job.rows) return;
+      if (rows === job.rows) return undefined;
       throw new ToolError(
         'integrity',
         `DuckDB ${found.version} laid ${rows} rows into "${job.to}", "${job.from}" should have ${job.rows}. Start over without --resume.`,

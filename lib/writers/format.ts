@@ -19,7 +19,8 @@ export interface Format<Unit extends EncodedUnit = EncodedUnit> {
   encode(batch: PointBatch): Promise<Unit>;
   /**
    * Lays units, in order, into the bytes of one file, or, from a safe point of an earlier run on, into the rest of
-   * its bytes. Chunks follow the rules of storage.ts's ByteStream.
+   * its bytes. Where files may have only so many bytes, these are several files, end to end, as the summary tells.
+   * Chunks follow the rules of storage.ts's ByteStream.
    */
   assemble(
     units: AsyncIterable<Unit>,
@@ -69,8 +70,20 @@ export interface PointSample {
   readonly raggedVectorBytes: number;
 }
 
+/** One of the files that a format's bytes are: whole by itself. */
+export interface FilePart {
+  readonly bytes: number;
+  readonly rows: number;
+  readonly rowGroups: number;
+}
+
 /** What a finished file holds. */
 export interface FileSummary {
+  /**
+   * The files that its bytes are, end to end, where files may have only so many bytes: at least one, each within
+   * that. Some 50 bytes of JSON each. Undefined where all is one file, whatever its size.
+   */
+  readonly parts?: readonly FilePart[] | undefined;
   readonly rows: number;
   /** 0 in a file that has none. */
   readonly rowGroups: number;

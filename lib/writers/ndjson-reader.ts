@@ -5,12 +5,14 @@ import { type Line, LineSplitter } from './line-splitter.ts';
 import { emptyCells, expect, readCell, resetCells } from './ndjson-cells.ts';
 import { cellPrefixes } from './ndjson-lines.ts';
 import type { Cells, SchemaColumn } from './schema.ts';
+import { unitBytes } from './unit-rows.ts';
 
 /** A batch holds at most this many rows… */
 const BATCH_ROWS = 1024;
 /**
  * …and ends with the row that brings it to about this many bytes: of cells, not of text, which is another one over
- * REST. Its buffers begin with about this size; those of texts and ragged vectors grow to the largest batch.
+ * REST. Its buffers begin with about this size; those of texts and ragged vectors grow to the largest batch. Fewer where
+ * files may have only so many.
  */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
@@ -33,9 +35,10 @@ export async function* readNdjson(
   path: string,
   columns: readonly SchemaColumn[],
   groupRows: number,
+  splitBytes?: number | undefined,
 ): AsyncGenerator<RowBatch> {
   const text = new LineSplitter();
-  const batch = new GrowingBatch(path, columns, groupRows);
+  const batch = new GrowingBatch(path, columns, groupRows, unitBytes(BATCH_BYTES, splitBytes));
   for await (const chunk of gunzippedFile(path)) {
     if (!text.append(chunk)) throw batch.problem('it has more than 2 GiB');
     for (let line = text.next(); line !== undefined; line = text.next()) {
@@ -56,19 +59,21 @@ class GrowingBatch implements RowBatch {
   readonly #names: readonly string[];
   readonly #prefixes: readonly Uint8Array[];
   readonly #mostRows: number;
+  readonly #mostBytes: number;
   /** Lines of the batches before. */
   #linesBefore = 0;
 
-  constructor(path: string, columns: readonly SchemaColumn[], groupRows: number) {
+  constructor(path: string, columns: readonly SchemaColumn[], groupRows: number, mostBytes: number) {
     this.#path = path;
     this.#names = columns.map(({ name }) => name);
     this.#prefixes = cellPrefixes(columns);
-    this.#mostRows = mostRows(columns, groupRows);
+    this.#mostBytes = mostBytes;
+    this.#mostRows = mostRows(columns, groupRows, mostBytes);
     this.columns = columns.map((column) => emptyCells(column, this.#mostRows));
   }
 
   get isFull(): boolean {
-    return this.rows === this.#mostRows || this.#bytes >= BATCH_BYTES;
+    return this.rows === this.#mostRows || this.#bytes >= this.#mostBytes;
   }
 
   get #bytes(): number {
@@ -116,16 +121,16 @@ class GrowingBatch implements RowBatch {
 }
 
 /**
- * Rows whose vectors take about BATCH_BYTES when buffers have their first size (vector-columns.ts), or somewhat fewer,
+ * Rows whose vectors take about so many bytes when buffers have their first size (vector-columns.ts), or somewhat fewer,
  * so that row groups are as large as was asked.
  */
-function mostRows(columns: readonly SchemaColumn[], groupRows: number): number {
+function mostRows(columns: readonly SchemaColumn[], groupRows: number, mostBytes: number): number {
   let rowBytes = 1;
   for (const column of columns) {
     if (column.kind === 'text') continue;
     const { kind, size } = column.spec;
     rowBytes += kind === 'dense' ? size * 4 : kind === 'multi' ? size * 16 : 512;
   }
-  const most = Math.max(1, Math.min(BATCH_ROWS, Math.floor(BATCH_BYTES / rowBytes)));
+  const most = Math.max(1, Math.min(BATCH_ROWS, Math.floor(mostBytes / rowBytes)));
   return Math.ceil(groupRows / Math.ceil(groupRows / most));
 }

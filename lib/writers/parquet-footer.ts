@@ -56,6 +56,11 @@ export class FooterWriter {
     return this.#rows;
   }
 
+  /** Of the structs of all row groups. */
+  get structBytes(): number {
+    return this.#rowGroups.offset;
+  }
+
   /** The structs of all row groups from the one at byte `start` of them on: what `restore` wants. */
   structs(start: number): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#rowGroups.getBytes().subarray(start));
@@ -154,6 +159,11 @@ function offsetIndex(writer: ByteWriter, pages: readonly PageLocation[], base: n
     })),
   });
   return { field_4: BigInt(base + start), field_5: writer.offset - start };
+}
+
+/** What a chunk's statistics take in its row group's struct. */
+export function statisticsBytes(values: ColumnStatistics): number {
+  return struct(statistics(values)).length;
 }
 
 /** Of a text column: long bounds are cut as the format allows, the maximum rounded up. */

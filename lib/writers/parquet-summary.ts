@@ -11,37 +11,47 @@ export interface ParquetSummary {
   readonly rowGroups: number;
 }
 
+/** Where a file lies within a larger one. */
+export interface FileRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
- * What the footer of a Parquet file says, of which only the tail is read: some hundred bytes a row group and column.
- * Throws a ToolError 'integrity' for a file that is not whole.
+ * What the footer of a Parquet file says, or of the one that lies in a range of a larger file. Only its tail is read: some
+ * hundred bytes a row group and column. Throws a ToolError 'integrity' for a file that is not whole.
  */
-export async function parquetSummary(path: string): Promise<ParquetSummary> {
+export async function parquetSummary(path: string, range?: FileRange): Promise<ParquetSummary> {
+  const name = range === undefined ? `"${path}"` : `"${path}", bytes ${range.start} to ${range.end},`;
   let file: FileHandle;
   try {
     file = await open(path, 'r');
   } catch (error) {
-    throw notWhole(path, messageOf(error), error);
+    throw notWhole(name, messageOf(error), error);
   }
   try {
-    return await summaryOf(file, path);
+    return await summaryOf(file, name, range ?? { start: 0, end: (await file.stat()).size });
   } finally {
     await file.close();
   }
 }
 
-async function summaryOf(file: FileHandle, path: string): Promise<ParquetSummary> {
-  const { size } = await file.stat();
-  if (size < LEAST_BYTES) throw notWhole(path, `it has ${size} bytes`);
-  const head = Buffer.from(await bytesOf(file, 0, MAGIC.length)).toString('latin1');
-  if (head !== MAGIC) throw notWhole(path, `it does not begin with ${MAGIC}`);
-  const tail: AsyncBuffer = { byteLength: size, slice: (start, end = size) => bytesOf(file, start, end) };
+async function summaryOf(file: FileHandle, name: string, { start, end }: FileRange): Promise<ParquetSummary> {
+  const size = end - start;
+  if (size < LEAST_BYTES) throw notWhole(name, `it has ${size} bytes`);
   try {
+    const head = Buffer.from(await bytesOf(file, start, start + MAGIC.length)).toString('latin1');
+    if (head !== MAGIC) throw new Error(`it does not begin with ${MAGIC}`);
+    const tail: AsyncBuffer = {
+      byteLength: size,
+      slice: (from, to = size) => bytesOf(file, start + from, start + to),
+    };
     const { num_rows: rows, row_groups: groups } = await parquetMetadataAsync(tail);
     const inGroups = groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
     if (inGroups === Number(rows)) return { rows: inGroups, rowGroups: groups.length };
     throw new Error(`its footer counts ${rows} rows, its row groups ${inGroups}`);
   } catch (error) {
-    throw notWhole(path, messageOf(error), error);
+    throw notWhole(name, messageOf(error), error);
   }
 }
 
@@ -55,6 +65,6 @@ async function bytesOf(file: FileHandle, start: number, end: number): Promise<Ar
   return bytes.buffer;
 }
 
-function notWhole(path: string, found: string, cause?: unknown): ToolError {
-  return new ToolError('integrity', `"${path}" is not a whole Parquet file: ${found}.`, { cause });
+function notWhole(name: string, found: string, cause?: unknown): ToolError {
+  return new ToolError('integrity', `${name} is not a whole Parquet file: ${found}.`, { cause });
 }

@@ -1,15 +1,17 @@
 import type { PointBatch } from '../batch.ts';
 import type { CollectionShape } from '../model.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { byteCount } from './byte-count.ts';
 import { CODEC_IDS, type Compression } from './compress.ts';
 import { fileMetadata } from './file-metadata.ts';
 import { FileTally, type Tallied, tallyOf } from './file-tally.ts';
 import type { Format, PointSample } from './format.ts';
-import { assembleParquet, mostWaitingRows } from './parquet-assemble.ts';
+import { assembleParquet } from './parquet-assemble.ts';
 import { columnSpec, encodeCells } from './parquet-cells.ts';
 import type { ColumnSpec } from './parquet-columns.ts';
 import { estimateParquetBytes } from './parquet-estimate.ts';
 import type { PageOptions, ParquetUnit, VectorEncoding } from './parquet-page.ts';
+import { mostWaitingRows } from './parquet-row-group.ts';
 import { restoreSafePoint, safePointOf } from './parquet-safe-point.ts';
 import type { Cells, Schema, SchemaName } from './schema.ts';
 import { schemaOf } from './schema-of.ts';
@@ -19,7 +21,7 @@ export type ParquetStrategy = 'parquet-small' | 'parquet-med' | 'parquet-large';
 
 /**
  * Page bodies that wait to be used again, of up to 2 MiB each: as many bytes as an uncompressed row group and the
- * next units take. What is in use is bounded by the row group (parquet-assemble.ts) and the pipeline's window.
+ * next units take. What is in use is bounded by the row group (parquet-row-group.ts) and the pipeline's window.
  */
 const POOLED_PAGES = 64;
 const POOLED_PAGE_BYTES = 2 * 1024 * 1024;
@@ -30,6 +32,8 @@ export type TalliedUnit = ParquetUnit & Tallied;
 export interface ParquetOptions {
   readonly strategy: ParquetStrategy;
   readonly rowGroupRows: number;
+  /** Most bytes of a file; undefined = one file, whatever its size. */
+  readonly splitBytes: number | undefined;
   readonly compression: Compression;
   readonly vectorEncoding: VectorEncoding;
   readonly schema: SchemaName;
@@ -50,7 +54,7 @@ export interface ParquetOptions {
  */
 export function parquetFormat(shape: CollectionShape, options: ParquetOptions): Format<TalliedUnit> {
   const schema = schemaOf(shape, options);
-  const rows = unitRows(shape.vectors, options.sample, options.rowGroupRows);
+  const rows = unitRows(shape.vectors, options.sample, options.rowGroupRows, options.splitBytes);
   const pool = new BufferPool(POOLED_PAGES, POOLED_PAGE_BYTES);
   const page: PageOptions = { compression: options.compression, pool };
   const columns = schema.columns.map((column) => columnSpec(column, options.vectorEncoding));
@@ -63,16 +67,18 @@ export function parquetFormat(shape: CollectionShape, options: ParquetOptions): 
     encode: (batch) => encodeUnit(batch, schema, columns, page),
     async *assemble(units, { from, onSafe } = {}) {
       const tally = new FileTally(schema, onSafe !== undefined);
+      const laying = options.splitBytes === undefined ? 'one file' : 'several files';
       const laid = yield* assembleParquet(units, {
         columns,
         codec: CODEC_IDS[options.compression],
         rowGroupRows: options.rowGroupRows,
+        splitBytes: options.splitBytes,
         createdBy: options.createdBy,
         keyValues: fileMetadata(shape, schema, options),
         release: (buffer) => pool.release(buffer),
-        from: from && restoreSafePoint(from, tally),
+        from: from && restoreSafePoint(from, tally, laying),
         onTake: (unit, bytes) => tally.take(unit, bytes),
-        onGroup: onSafe && ((groups) => onSafe(safePointOf(groups, tally))),
+        onGroup: onSafe && ((groups) => onSafe(safePointOf(groups, tally, laying))),
       });
       return { ...laid, ...tally.summary() };
     },
@@ -101,5 +107,6 @@ function describe({ vectors }: CollectionShape, options: ParquetOptions): string
     `row groups of ${options.rowGroupRows.toLocaleString('en-US')}`,
     options.compression === 'none' ? 'uncompressed' : options.compression,
     vectors.length === 0 ? 'no vectors' : `${options.vectorEncoding} vectors`,
+    ...(options.splitBytes === undefined ? [] : [`files of at most ${byteCount(options.splitBytes)}`]),
   ].join(', ');
 }

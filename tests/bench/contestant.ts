@@ -17,6 +17,8 @@ export interface Run {
   readonly phases:
     | { readonly exportSeconds: number; readonly convertSeconds: number; readonly uploadSeconds: number }
     | undefined;
+  /** All that it printed on stdout. */
+  readonly printed: string;
 }
 
 /** Runs a contestant to its end; one that fails ends the bench with what it said. */
@@ -35,8 +37,9 @@ export async function run({ name, command, env }: Contestant): Promise<Run> {
   if (code !== 0) throw new Error(`${name} ended with ${code}: ${await errors}`);
   const usage = child.resourceUsage();
   if (usage === undefined) throw new Error(`No resource usage of ${name}.`);
-  const phases = command.includes('--json') ? JSON.parse(await text).timings : undefined;
-  return { seconds, cpuSeconds: Number(usage.cpuTime.total) / 1e6, peakBytes: usage.maxRSS, phases };
+  const printed = await text;
+  const phases = command.includes('--json') ? JSON.parse(printed).timings : undefined;
+  return { seconds, cpuSeconds: Number(usage.cpuTime.total) / 1e6, peakBytes: usage.maxRSS, phases, printed };
 }
 
 /**

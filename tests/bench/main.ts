@@ -2,7 +2,9 @@
  * Measures the main job side by side with clients that do less, each as a whole process against the Qdrant
  * double in a process of its own. It judges nothing: it prints each figure beside the wanted one.
  *
- *   bun run bench [--points 200000] [--rounds 3] [--only grpc|named|rest|default|memory|stream|start]
+ *   bun run bench [--points 200000] [--rounds 3] [--size 1e9] [--only grpc|named|rest|default|memory|stream|supabase|start]
+ *
+ * `--size` is how many bytes go through each door of Supabase Storage.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -12,12 +14,14 @@ import { parseArgs } from 'node:util';
 import { compile } from '../support/build.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { type Contestant, median, type Run, rounds } from './contestant.ts';
+import { benchSupabase } from './supabase.ts';
 
 const ROOT = resolve(import.meta.dir, '../..');
 const { values: flags } = parseArgs({
   options: {
     points: { type: 'string', default: '200000' },
     rounds: { type: 'string', default: '3' },
+    size: { type: 'string', default: '1e9' },
     only: { type: 'string' },
   },
 });
@@ -36,15 +40,25 @@ interface Double {
   stop(): Promise<void>;
 }
 
-async function startDouble(points: number, extra: readonly string[] = []): Promise<Double> {
-  const program = join(ROOT, 'tests/support/qdrant-double/main.ts');
-  const child = Bun.spawn([process.execPath, program, '--points', String(points), ...extra], {
+const startDouble = (points: number, extra: readonly string[] = []): Promise<Double> =>
+  served('tests/support/qdrant-double/main.ts', ['--points', String(points), ...extra]);
+
+/** A program of ours in a process of its own, which prints its addresses as one line of JSON. */
+async function served<T extends object>(
+  program: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<T & { stop(): Promise<void> }> {
+  const child = Bun.spawn([process.execPath, join(ROOT, program), ...args], {
+    env: { ...process.env, ...env },
+    // Ends with this process, where the program looks at it.
+    stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'inherit',
   });
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = '' } = await lines.read();
-  const double: Double = {
+  const double = {
     ...JSON.parse(value),
     async stop() {
       running.delete(double);
@@ -325,6 +339,7 @@ const ALL = {
   default: benchDefault,
   memory: benchMemory,
   stream: benchStream,
+  supabase: () => benchSupabase({ served, folder, bytes: Number(flags.size), roundCount: ROUNDS }),
   start: benchStart,
 };
 

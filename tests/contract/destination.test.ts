@@ -8,9 +8,12 @@ import { fileDestination } from '../../lib/storage/file.ts';
 import { memoryDestination } from '../../lib/storage/memory.ts';
 import { s3Destination } from '../../lib/storage/s3.ts';
 import type { ByteStream, Destination } from '../../lib/storage/storage.ts';
+import { supabaseDestination } from '../../lib/storage/supabase.ts';
 import { byteBody, MIB, patternOf } from '../support/byte-body.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type S3Server, startS3Server } from '../support/s3-server.ts';
+import { type SupabaseDouble, startSupabaseDouble } from '../support/supabase-double/supabase-double.ts';
+import { unfinishedAt } from '../support/supabase-scene.ts';
 
 /** A destination under test, and a way to look behind it. */
 interface Subject {
@@ -30,16 +33,20 @@ const PART = 5 * MIB;
 const CHUNK = 300_000;
 const server: S3Server | undefined = await startS3Server();
 const proxy: FaultProxy | undefined = server && (await startFaultProxy(server.endpoint));
+const double: SupabaseDouble = await startSupabaseDouble({ backend: 'file' });
 
 const subjects: Record<string, (() => Promise<Subject>) | undefined> = {
   memory: memorySubject,
   file: fileSubject,
   S3: server && proxy && (() => s3Subject(server, proxy)),
+  'Supabase, by REST: supabase': () => supabaseSubject(undefined),
+  'Supabase, by S3: supabase': double.s3 && (() => supabaseSubject(double.s3)),
 };
 
 afterAll(async () => {
   await proxy?.stop();
   await server?.stop();
+  await double.stop();
 });
 
 for (const [name, make] of Object.entries(subjects)) {
@@ -48,8 +55,17 @@ for (const [name, make] of Object.entries(subjects)) {
     const signal = new AbortController().signal;
     const put = (
       body: ByteStream,
+      bytes: number,
       options: { signal?: AbortSignal; onProgress?: (bytes: number) => void } = {},
-    ) => subject.destination.put({ key: subject.key, body, estimatedBytes: 12 * MIB, signal, ...options });
+    ) =>
+      subject.destination.put({
+        key: subject.key,
+        body,
+        estimatedBytes: 12 * MIB,
+        bytes,
+        signal,
+        ...options,
+      });
 
     beforeAll(async () => {
       if (make) subject = await make();
@@ -60,7 +76,7 @@ for (const [name, make] of Object.entries(subjects)) {
     for (const length of [0, 1, PART - 1, PART, PART + 1, 2 * PART, 12_345_678]) {
       test(`put() stores exactly the ${length} bytes of the body and says so`, async () => {
         let progress = 0;
-        const receipt = await put(byteBody(length, CHUNK).stream, {
+        const receipt = await put(byteBody(length, CHUNK).stream, length, {
           onProgress: (bytes) => (progress += bytes),
         });
         expect(receipt.bytes).toBe(length);
@@ -74,7 +90,7 @@ for (const [name, make] of Object.entries(subjects)) {
     for (const chunk of [50, 64 * 1024, 4 * MIB]) {
       test(`put() takes chunks of ${chunk} bytes that share one buffer`, async () => {
         const length = 700_001 + chunk;
-        await put(byteBody(length, chunk).stream);
+        await put(byteBody(length, chunk).stream, length);
         expect(Buffer.compare((await subject.content()) ?? Buffer.from('none'), patternOf(length))).toBe(0);
       });
     }
@@ -84,7 +100,7 @@ for (const [name, make] of Object.entries(subjects)) {
         await subject.write(Buffer.from('as before'));
         const error = new ToolError('qdrant', 'the source broke');
         const body = byteBody(12_000_000, CHUNK, { failAt: at, error });
-        expect(await put(body.stream).catch((thrown) => thrown)).toBe(error);
+        expect(await put(body.stream, 12_000_000).catch((thrown) => thrown)).toBe(error);
         expect(String(await subject.content().then((bytes) => Buffer.from(bytes ?? [])))).toBe('as before');
         expect(await subject.leftovers()).toEqual([]);
       });
@@ -95,7 +111,9 @@ for (const [name, make] of Object.entries(subjects)) {
         const reason = new ToolError('cancelled', 'enough');
         // The body hangs there: put() must not wait for the read.
         const body = byteBody(12_000_000, CHUNK, { hangAt: at, onHang: () => controller.abort(reason) });
-        expect(await put(body.stream, { signal: controller.signal }).catch((thrown) => thrown)).toBe(reason);
+        expect(
+          await put(body.stream, 12_000_000, { signal: controller.signal }).catch((thrown) => thrown),
+        ).toBe(reason);
         expect(body.cancelled()).toBe(reason);
         expect(String(await subject.content().then((bytes) => Buffer.from(bytes ?? [])))).toBe('as before');
         expect(await subject.leftovers()).toEqual([]);
@@ -105,9 +123,9 @@ for (const [name, make] of Object.entries(subjects)) {
     test('put() under an aborted signal cancels the body and rejects with the reason', async () => {
       const reason = new ToolError('cancelled', 'enough');
       const body = byteBody(1000, 100);
-      expect(await put(body.stream, { signal: AbortSignal.abort(reason) }).catch((thrown) => thrown)).toBe(
-        reason,
-      );
+      expect(
+        await put(body.stream, 1000, { signal: AbortSignal.abort(reason) }).catch((thrown) => thrown),
+      ).toBe(reason);
       expect(body.cancelled()).toBe(reason);
     });
 
@@ -117,7 +135,7 @@ for (const [name, make] of Object.entries(subjects)) {
       const body = byteBody(12 * PART, CHUNK, {
         onPull: (pulled) => (ahead = Math.max(ahead, pulled - taken)),
       });
-      await put(body.stream, { onProgress: (bytes) => (taken += bytes) });
+      await put(body.stream, 12 * PART, { onProgress: (bytes) => (taken += bytes) });
       expect(ahead).toBeLessThanOrEqual(subject.aheadBytes);
       expect(taken).toBe(12 * PART);
     });
@@ -190,6 +208,33 @@ async function s3Subject(behind: S3Server, front: FaultProxy): Promise<Subject> 
     write: (bytes) => behind.write(key, bytes),
     // Every part in flight, the one that is filled, and the chunk of which it took the first bytes.
     aheadBytes: (partsInFlight + 1) * PART + CHUNK,
+    close: async () => {},
+  };
+}
+
+async function supabaseSubject(s3: SupabaseDouble['s3']): Promise<Subject> {
+  const key = 'c/a name/latest.parquet';
+  return {
+    destination: supabaseDestination({
+      url: double.url,
+      bucket: double.bucket,
+      serviceKey: new Secret(double.keys.service),
+      s3: s3 && {
+        ...s3,
+        accessKeyId: new Secret(s3.accessKeyId),
+        secretAccessKey: new Secret(s3.secretAccessKey),
+        sessionToken: undefined,
+      },
+      createBucket: false,
+      dryRun: false,
+    }),
+    key,
+    content: () => double.bytes(key),
+    leftovers: () => unfinishedAt(double),
+    write: (bytes) => double.write(key, bytes),
+    // By REST one chunk of 6 MiB; by S3 every part in flight, and the one that is filled; and the chunk of which it
+    // took the first bytes.
+    aheadBytes: (s3 === undefined ? 6 * MIB : 5 * 8 * MIB) + CHUNK,
     close: async () => {},
   };
 }

@@ -26,6 +26,10 @@ const ODD_NAMES = [
   'x&y=z;.parquet',
 ];
 
+/** Ranges are asked for ahead, and arrive in any order. */
+const byStart = (one: string, other: string) =>
+  Number.parseInt(one.slice(6), 10) - Number.parseInt(other.slice(6), 10);
+
 async function failing(work: Promise<unknown>): Promise<ToolError> {
   const error = await work.then(
     () => undefined,
@@ -131,7 +135,7 @@ describe.skipIf(found === undefined)('the objects of an S3 service', () => {
           return fault;
         };
         expect(Buffer.compare(await read(key, etag), bytes)).toBe(0);
-        expect([...hit]).toEqual([
+        expect([...hit].sort(byStart)).toEqual([
           'bytes=0-299999',
           'bytes=300000-599999',
           'bytes=600000-899999',
@@ -398,15 +402,19 @@ describe('services that are not quite S3', () => {
   });
 
   test('open() asks again where an answer of unknown length is too short, or too long', async () => {
-    const answers = ['01', '01234', '0123', '4567', '8', '89'];
-    const ranges: (string | null)[] = [];
+    const answers: Record<string, string[]> = {
+      'bytes=0-3': ['01', '01234', '0123'],
+      'bytes=4-7': ['4567'],
+      'bytes=8-9': ['8', '89'],
+    };
+    const ranges: string[] = [];
     const text = await withFake(
       (request) => {
         if (request.method === 'HEAD') return new Response(null, { headers });
-        const range = request.headers.get('range');
+        const range = request.headers.get('range') ?? '';
         ranges.push(range);
-        const given = (range ?? '').replace('=', ' ');
-        const body = slowly(answers[ranges.length - 1] ?? '');
+        const given = range.replace('=', ' ');
+        const body = slowly(answers[range]?.shift() ?? '');
         const about = { etag: '"e"', 'content-range': `${given}/10` };
         return new Response(body, { status: 206, headers: about });
       },
@@ -417,14 +425,8 @@ describe('services that are not quite S3', () => {
       },
     );
     expect(text).toBe('0123456789');
-    expect(ranges.map((range) => range?.slice('bytes='.length))).toEqual([
-      '0-3',
-      '0-3',
-      '0-3',
-      '4-7',
-      '8-9',
-      '8-9',
-    ]);
+    expect(ranges.slice(0, 3)).toEqual(Array(3).fill('bytes=0-3'));
+    expect(ranges.slice(3).sort()).toEqual(['bytes=4-7', 'bytes=8-9', 'bytes=8-9']);
   });
 
   test('list() decodes keys where the store says that it encoded them, and only there', async () => {

@@ -81,6 +81,7 @@ async function run(wanted: Wanted) {
           parquetFormat(shape, {
             strategy: 'parquet-med',
             rowGroupRows,
+            splitBytes: undefined,
             compression: 'none',
             vectorEncoding: 'plain',
             schema: 'keyed',

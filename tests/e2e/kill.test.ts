@@ -1,10 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ExporterResult, type RunningExporter, startExporter } from '../support/exporter.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { DUCKDB_MISSING } from '../support/foreign-readers.ts';
+import { killAtTick, killChance, lastingOf } from '../support/kill-at-tick.ts';
 import { type QdrantDouble, startQdrantDouble } from '../support/qdrant-double/qdrant-double.ts';
 import { type ServerPart, startS3Server } from '../support/s3-server.ts';
 
@@ -167,27 +168,13 @@ const STORE =
         R2_SECRET_ACCESS_KEY: found.secretAccessKey,
       };
 
-/**
- * Counts what can be seen of a run from outside: requests to either server, changes in its work folder. Kills it at the
- * one with that number, before it is answered.
- */
-async function runKilledAt(scene: Scene, number: number, ...args: readonly string[]) {
-  let ticks = 0;
-  let running: RunningExporter | undefined;
-  const tick = () => {
-    if (++ticks >= number) running?.kill('SIGKILL');
-    return undefined;
+/** As killAtTick, of a run from the double to the store. */
+function runKilledAt(scene: Scene, number: number, ...args: readonly string[]) {
+  const listen = (tick: () => undefined) => {
+    double.setFaults(tick);
+    if (proxy !== undefined) proxy.faults = tick;
   };
-  double.setFaults(tick);
-  if (proxy !== undefined) proxy.faults = tick;
-  const watcher = watch(scene.work, { recursive: true }, tick);
-  try {
-    running = await scene.start(...args);
-    const result = await running.result;
-    return { result, ticks };
-  } finally {
-    watcher.close();
-  }
+  return killAtTick(number, scene.work, listen, () => scene.start(...args));
 }
 
 interface Uninterrupted {
@@ -223,17 +210,6 @@ function wholeRun(way: Way): Promise<Uninterrupted> {
   return running;
 }
 
-/** A number from 0 to 1 that the seed alone decides. */
-function chance(seed: number): number {
-  return Number(Bun.hash.xxHash32(`kill ${seed}`)) / 2 ** 32;
-}
-
-/** Of a manifest what another run of the same points says too. */
-// biome-ignore lint/suspicious/noExplicitAny: tests look into it and fail by themselves
-function lasting({ startedAt, finishedAt, files, ...rest }: any) {
-  return { ...rest, files: files.map(({ key, etag, ...file }: { key: string; etag: string }) => file) };
-}
-
 let killed = 0;
 
 describe.skipIf(usable.length === 0)('a run that was killed', () => {
@@ -245,7 +221,7 @@ describe.skipIf(usable.length === 0)('a run that was killed', () => {
         const whole = await wholeRun(way);
         double.fetched('docs').reset();
         const scene = new Scene(way, `seed-${seed}`);
-        const { result } = await runKilledAt(scene, 1 + Math.floor(chance(seed) * whole.ticks));
+        const { result } = await runKilledAt(scene, 1 + Math.floor(killChance(seed) * whole.ticks));
         const wasKilled = result.code === 137;
         if (wasKilled) killed++;
         else expect(result.code).toBe(0);
@@ -259,7 +235,7 @@ describe.skipIf(usable.length === 0)('a run that was killed', () => {
 
         const { bytes, manifest } = await scene.published();
         expect(Buffer.compare(bytes as Uint8Array, whole.bytes)).toBe(0);
-        expect(lasting(JSON.parse(manifest as string))).toEqual(lasting(whole.manifest));
+        expect(lastingOf(JSON.parse(manifest as string))).toEqual(lastingOf(whole.manifest));
         expect(again.workFiles).toEqual([]);
         expect([...scene.beside].sort()).toEqual(
           way.target === 'file' ? ['docs.parquet', 'docs.parquet.json'] : [],

@@ -16,6 +16,7 @@ export const CONVERTER_OPTIONS: ConverterOptions = {
   createdBy: 'qdrant-export-tools test',
   exportedAt: new Date(0),
   rowGroupRows: 2048,
+  splitBytes: undefined,
 };
 
 /** The collection whose columns these are in schema keyed; the first two are `key` and `metadata`. */

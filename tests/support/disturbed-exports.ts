@@ -158,6 +158,7 @@ function formatsOf({ strategy }: Settings): Pick<ExportParts<EncodedUnit>, 'form
     keyField: 'key',
     metadataField: undefined,
     createdBy: `qdrant-export-tools ${VERSION}`,
+    splitBytes: undefined,
   } as const;
   if (strategy === 'ndjson-gz') {
     return {

@@ -4,15 +4,26 @@ import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dir, '../..');
 
-/** How the program is run: through Bun, or the executable that EXPORTER_R2 names. */
-export const EXPORTER_COMMAND: readonly string[] = process.env.EXPORTER_R2
-  ? [resolve(process.env.EXPORTER_R2)]
-  : [process.execPath, join(ROOT, 'bin/exporter-r2.ts')];
+/** Variables that name an executable to run instead. */
+const EXECUTABLES = { 'exporter-r2': 'EXPORTER_R2', 'exporter-supabase': 'EXPORTER_SUPABASE' } as const;
+
+export type ExporterName = keyof typeof EXECUTABLES;
+
+/** How a program is run: through Bun, or the executable that its variable names. */
+export function exporterCommand(program: ExporterName): readonly string[] {
+  const executable = process.env[EXECUTABLES[program]];
+  return executable ? [resolve(executable)] : [process.execPath, join(ROOT, `bin/${program}.ts`)];
+}
+
+/** Of exporter-r2. */
+export const EXPORTER_COMMAND: readonly string[] = exporterCommand('exporter-r2');
 
 /** A run that takes longer hangs, as far as these tests are concerned. */
 const LIMIT_MS = 60_000;
 
 export interface ExporterOptions {
+  /** exporter-r2 unless told. */
+  readonly program?: ExporterName;
   /** Variables beside PATH, HOME and OUTPUT_TEMP_FOLDER; nothing of this process's own reaches the program. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** An empty folder unless told, deep enough that no `.env` of others is above it. */
@@ -68,7 +79,8 @@ export async function startExporter(
   const [home, own, empty] = [join(top, 'home'), join(top, 'work'), join(top, 'a', 'b', 'c')];
   for (const folder of [home, own, empty]) await mkdir(folder, { recursive: true });
   const workFolder = options.env?.OUTPUT_TEMP_FOLDER ?? own;
-  const child = Bun.spawn([...EXPORTER_COMMAND, ...args], {
+  const program = options.program ?? 'exporter-r2';
+  const child = Bun.spawn([...exporterCommand(program), ...args], {
     cwd: options.cwd ?? empty,
     env: { PATH: process.env.PATH ?? '', HOME: home, ...options.env, OUTPUT_TEMP_FOLDER: workFolder },
     stdin: options.stdin === undefined ? 'ignore' : Buffer.from(options.stdin),
@@ -91,7 +103,7 @@ export async function startExporter(
       clearTimeout(timer);
       if (hung) {
         throw new Error(
-          `exporter-r2 ${args.join(' ')} did not end within ${limitMs / 1000} s and was killed. stderr:\n${err.text}`,
+          `${program} ${args.join(' ')} did not end within ${limitMs / 1000} s and was killed. stderr:\n${err.text}`,
         );
       }
       const workFiles = await readdir(workFolder, { recursive: true }).catch(() => []);

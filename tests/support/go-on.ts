@@ -1,4 +1,4 @@
-import { EXPORTER_COMMAND, type ExporterOptions, type ExporterResult, runExporter } from './exporter.ts';
+import { type ExporterOptions, type ExporterResult, exporterCommand, runExporter } from './exporter.ts';
 
 const LAST_LINE = /\nGo on with: (.+)\n$/;
 
@@ -7,15 +7,15 @@ export function commandThatGoesOn(stderr: string): string | undefined {
   return LAST_LINE.exec(`\n${stderr}`)?.[1];
 }
 
-/** Runs that command, with its words as a shell reads them. */
+/** Runs that command, of the program that the options name, with its words as a shell reads them. */
 export async function goOn(stderr: string, options: ExporterOptions): Promise<ExporterResult> {
   const command = commandThatGoesOn(stderr);
   if (command === undefined) throw new Error(`The run did not say how to go on with it:\n${stderr}`);
   const shell = Bun.spawnSync(['sh', '-c', `printf '%s\\0' ${command}`]);
   const words = shell.stdout.toString().split('\0').slice(0, -1);
-  const program = words.splice(0, EXPORTER_COMMAND.length);
-  if (!Bun.deepEquals(program, EXPORTER_COMMAND)) {
-    throw new Error(`The command does not begin with ${EXPORTER_COMMAND.join(' ')}: ${command}`);
+  const wanted = exporterCommand(options.program ?? 'exporter-r2');
+  if (!Bun.deepEquals(words.splice(0, wanted.length), wanted)) {
+    throw new Error(`The command does not begin with ${wanted.join(' ')}: ${command}`);
   }
   return runExporter(words, options);
 }

@@ -24,6 +24,8 @@ export interface StoreHooks {
   readonly publish?: (key: string) => Promise<void> | void;
   /** After it, when nobody has been told yet. */
   readonly published?: (key: string) => Promise<void> | void;
+  /** Whole bodies on their way in: what becomes of them there. */
+  readonly change?: (key: string, bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>;
 }
 
 export interface MemoryStore {
@@ -65,7 +67,7 @@ function destinationOf(store: MemoryStore, partBytes: number, hooks: StoreHooks)
     bytes: bytes.length,
     etag,
   });
-  async function publish(request: PutRequest, bytes: Uint8Array<ArrayBuffer>, id = ''): Promise<Receipt> {
+  async function publish(request: PutRequest, sent: Uint8Array<ArrayBuffer>, id = ''): Promise<Receipt> {
     const { key, log, beside } = request;
     if (beside !== undefined && objects.get(beside.key)?.etag !== beside.etag) {
       throw new ToolError(
@@ -73,6 +75,13 @@ function destinationOf(store: MemoryStore, partBytes: number, hooks: StoreHooks)
         `Cannot write ${locate(key)}: another run replaced ${locate(beside.key)}.`,
       );
     }
+    if (request.bytes !== undefined && request.bytes !== sent.length) {
+      throw new ToolError(
+        'store',
+        `${locate(key)}: ${request.bytes} bytes were announced, ${sent.length} came.`,
+      );
+    }
+    const bytes = hooks.change?.(key, sent) ?? sent;
     const object = { bytes, etag: etagOf(bytes) };
     await log?.publishing({ bytes: bytes.length, etag: object.etag });
     await hooks.publish?.(key);
@@ -83,7 +92,9 @@ function destinationOf(store: MemoryStore, partBytes: number, hooks: StoreHooks)
   }
   async function put(request: PutRequest): Promise<Receipt> {
     const { key, log, from } = request;
-    const parts = partsOf(store, request, from?.partBytes ?? partBytes);
+    // What lies beside an object is written with one request.
+    const most = request.beside === undefined ? partBytes : Number.POSITIVE_INFINITY;
+    const parts = partsOf(store, request, from?.partBytes ?? most);
     let upload: OpenUpload | undefined = from;
     let number = from?.parts.length ?? 0;
     try {
@@ -101,8 +112,8 @@ function destinationOf(store: MemoryStore, partBytes: number, hooks: StoreHooks)
         log?.confirmed(uploadedPart(number, bytes));
         request.onProgress?.(bytes.length);
       }
-      const sent = [...(uploads.get(upload?.id ?? '')?.parts ?? [])].sort(([a], [b]) => a - b);
-      const bytes = Buffer.concat(sent.slice(0, number).map(([, part]) => part));
+      const there = [...(uploads.get(upload?.id ?? '')?.parts ?? [])].sort(([a], [b]) => a - b);
+      const bytes = Buffer.concat(there.slice(0, number).map(([, part]) => part));
       return await publish(request, new Uint8Array(bytes), upload?.id);
     } catch (error) {
       await request.body.cancel(error).catch(() => {});

@@ -32,6 +32,7 @@ export function planOf(other: Partial<ExportPlan> = {}): ExportPlan {
     parallel: 1,
     passes: 'two',
     key: 'k',
+    splitBytes: undefined,
     manifestKey: 'k.json',
     options: {},
     server: 'http://qdrant',

@@ -2,7 +2,7 @@ import { seeded } from './batches.ts';
 import type { SeenRequest, Fault as StoreFault } from './fault-proxy.ts';
 import type { Faults, Fault as QdrantFault, RequestFacts } from './qdrant-double/fault.ts';
 
-type Random = () => number;
+export type Random = () => number;
 
 /** How a run is disturbed. `light` is to be survived, `dead` cannot be; `heavy` is survived if it is over soon. */
 export type Weather = 'light' | 'heavy' | 'dead';
@@ -23,7 +23,7 @@ export interface StormOptions {
   readonly patient: boolean;
 }
 
-const CHANCE: Readonly<Record<Weather, number>> = { light: 0.08, heavy: 0.3, dead: 0.1 };
+export const CHANCE: Readonly<Record<Weather, number>> = { light: 0.08, heavy: 0.3, dead: 0.1 };
 /** After so many faults heavy weather brings a side down for good; the store is asked less. */
 const ENDURED = { qdrant: 25, store: 8 } as const;
 
@@ -147,7 +147,7 @@ function anyStoreFault(random: Random, { operation, bodyBytes }: SeenRequest, pa
   ]);
 }
 
-function oneOf<T>(random: Random, weighted: readonly (readonly [weight: number, value: T])[]): T {
+export function oneOf<T>(random: Random, weighted: readonly (readonly [weight: number, value: T])[]): T {
   let left = random() * weighted.reduce((sum, [weight]) => sum + weight, 0);
   for (const [weight, value] of weighted) {
     left -= weight;

@@ -18,6 +18,7 @@ import { type PointRow, writeRows } from './point-rows.ts';
 const OPTIONS: ParquetOptions = {
   strategy: 'parquet-small',
   rowGroupRows: 4,
+  splitBytes: undefined,
   compression: 'zstd',
   vectorEncoding: 'plain',
   schema: 'keyed',

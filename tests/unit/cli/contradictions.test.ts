@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import { refuseContradictions } from '../../../lib/cli/contradictions.ts';
+import { EXPORTER_R2 } from '../../../lib/cli/exporter-r2.ts';
 import { EXPORTER_R2_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
 import { readExporterRequest } from '../../../lib/cli/exporter-request.ts';
+import { EXPORTER_SUPABASE_FLAGS } from '../../../lib/cli/exporter-supabase-flags.ts';
 import { parseArguments, resolveFlags } from '../../../lib/cli/parse-flags.ts';
 import { ToolError } from '../../../lib/errors.ts';
 
@@ -85,6 +87,32 @@ describe('refuseContradictions()', () => {
     }
   });
 
+  test('refuses --split-size beside one local file, and beside a stream', () => {
+    expect(refusal('--split-size 45MB --output f')).toBe(
+      '--split-size and --output contradict: --output names one file, and a split export is several.',
+    );
+    expect(refusal('--split-size 45MB --stream-upload --strategy parquet-med')).toBe(
+      '--split-size and --stream-upload contradict: a file is cut where the next rows would not fit, so it has to be on disk before it is uploaded.',
+    );
+    for (const beside of ['', ' --strategy parquet-small', ' --keep 3', ' --debug --yes', ' --all']) {
+      expect(refusal(`--split-size 45MB${beside}`)).toBeUndefined();
+    }
+  });
+
+  test('refuses to make a bucket for a local file', () => {
+    const read = (line: string) => () =>
+      refuseContradictions(
+        resolveFlags(parseArguments(line.split(' '), EXPORTER_SUPABASE_FLAGS), {}, EXPORTER_SUPABASE_FLAGS),
+        false,
+      );
+    expect(read('--create-bucket --output f')).toThrow(
+      '--create-bucket and --output contradict: --output writes a local file, so nothing goes to a store.',
+    );
+    expect(read('--create-bucket')).not.toThrow();
+    // Its variable and its default may stand beside a local file.
+    expect(read('--output f')).not.toThrow();
+  });
+
   test('lets --resume be with everything that leaves something behind, and with --dry-run', () => {
     for (const line of [
       '--resume --dry-run',
@@ -142,6 +170,7 @@ describe('readExporterRequest()', () => {
     (schema) => {
       const read = (vectors: string, as: string) => () =>
         readExporterRequest(
+          EXPORTER_R2,
           parseArguments(
             ['--collection', 'c', '--output', 'f', '--schema', as, '--vectors', vectors],
             EXPORTER_R2_FLAGS,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { type ExportOne, exportEach } from '../../../lib/cli/export-each.ts';
+import { EXPORTER_R2 } from '../../../lib/cli/exporter-r2.ts';
 import { EXPORTER_R2_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
 import { readExporterRequest } from '../../../lib/cli/exporter-request.ts';
 import { parseArguments } from '../../../lib/cli/parse-flags.ts';
@@ -39,6 +40,7 @@ function reportOf({ plan }: ExporterSettings): ExportReport {
       passesReason: 'one shard',
       format: 'ndjson-gz',
       location: `s3://b/${plan.key}`,
+      door: undefined,
       converter: undefined,
       workFolder: undefined,
       estimatedBytes: 100,
@@ -47,7 +49,14 @@ function reportOf({ plan }: ExporterSettings): ExportReport {
     startedAt: new Date(0),
     finishedAt: new Date(2_000),
     counts: { before: 10, after: 10, idsSeen: 10, rows: 10, missing: 0, emptyVectors: {}, keys: undefined },
-    file: { location: `s3://b/${plan.key}`, bytes: 100, sha256: 'ab', rowGroups: 1, etag: 'e' },
+    file: {
+      key: plan.key,
+      location: `s3://b/${plan.key}`,
+      manifestLocation: `s3://b/${plan.manifestKey}`,
+      bytes: 100,
+      rowGroups: 1,
+      files: [],
+    },
     warnings: [],
     notes: [],
     manifest: undefined,
@@ -65,7 +74,7 @@ async function runWith(line: string, exportOne: ExportOne, onServer: readonly st
       ...TOOL,
       main: async (run) => {
         const given = parseArguments(run.argv, EXPORTER_R2_FLAGS);
-        const request = readExporterRequest(given, run.environment(undefined), run);
+        const request = readExporterRequest(EXPORTER_R2, given, run.environment(undefined), run);
         const names = request.collections === 'all' ? onServer : request.collections;
         await exportEach({ run, request, tool: TOOL, exportOne }, names);
       },
@@ -194,6 +203,7 @@ describe('exportEach() with several', () => {
     const host = new FakeHost(`${THREE}${more}`.split(' '), { ...STORE });
     const main = async (run: Run) => {
       const request = readExporterRequest(
+        EXPORTER_R2,
         parseArguments(run.argv, EXPORTER_R2_FLAGS),
         run.environment(undefined),
         run,

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Environment } from '../../../lib/cli/env.ts';
-import { EXPORTER_R2_FLAGS } from '../../../lib/cli/exporter-r2-flags.ts';
+import { EXPORTER_R2 } from '../../../lib/cli/exporter-r2.ts';
 import { type ExporterRequest, readExporterRequest } from '../../../lib/cli/exporter-request.ts';
 import { parseArguments } from '../../../lib/cli/parse-flags.ts';
 import { ToolError } from '../../../lib/errors.ts';
@@ -29,7 +29,8 @@ AQH/MAoGCCqGSM49BAMCA0cAMEQCIB/toBsM7k8KzoUbSx04+O8UbWlKkCSu1LDe
 
 function request(line: string, environment: Environment = {}): ExporterRequest {
   const argv = line.split(' ').filter((word) => word !== '');
-  return readExporterRequest(parseArguments(argv, EXPORTER_R2_FLAGS), environment, { isInteractive: false });
+  const given = parseArguments(argv, EXPORTER_R2.flags);
+  return readExporterRequest(EXPORTER_R2, given, environment, { isInteractive: false });
 }
 
 /** The settings of the one collection that is named. */
@@ -63,6 +64,7 @@ describe('readExporterRequest()', () => {
       retrieveBatch: undefined,
       parallel: Math.min(availableParallelism(), 256),
       key: 'docs.parquet',
+      splitBytes: undefined,
       manifestKey: 'docs.parquet.json',
       options: {
         schema: 'keyed',
@@ -76,6 +78,7 @@ describe('readExporterRequest()', () => {
         filter: null,
         limit: null,
         shardKey: null,
+        splitSize: null,
       },
       passes: 'auto',
       server: 'http://localhost:6334 over gRPC',
@@ -95,6 +98,7 @@ describe('readExporterRequest()', () => {
       vectorEncoding: 'plain',
       keyField: 'key',
       metadataField: undefined,
+      splitBytes: undefined,
     });
     expect(settings.transport.consistency).toBeUndefined();
     expect(settings.target).toEqual({ kind: 'file', path: 'docs.parquet' });
@@ -130,6 +134,30 @@ describe('readExporterRequest()', () => {
     expect(plan).toMatchObject({ resume: true, debug: true, keep: 30, streaming: false });
     const streamed = read('--collection c --bucket b --stream-upload --strategy parquet-small', R2);
     expect(streamed.plan.streaming).toBe(true);
+  });
+
+  test('hands on how large a file may be, to the formats, the run and the manifest', () => {
+    const { plan, format } = read('--collection c --bucket b --split-size 45MB', R2);
+    expect(plan.splitBytes).toBe(45_000_000);
+    expect(plan.options.splitSize).toBe(45_000_000);
+    expect(format.splitBytes).toBe(45_000_000);
+    expect(plan.key).toBe('c/latest.parquet');
+  });
+
+  test('refuses a prefix that is too long for a dated copy, or for a part, before anything is exported', () => {
+    const prefix = (length: number) => 'p'.repeat(length);
+    const line = `--collection docs --bucket b --prefix`;
+    // p/docs/latest.parquet, p/docs/20261123T004023Z.parquet, p/docs/20261123T004023Z-0123abcd/part-00000.parquet
+    expect(read(`${line} ${prefix(1004)}`, R2).plan.key).toHaveLength(1024);
+    expect(sentence(`${line} ${prefix(1005)}`, R2)).toBe(
+      'The object key has 1025 bytes, and stores take 1024; a shorter --prefix is wanted.',
+    );
+    expect(read(`${line} ${prefix(994)} --keep 3`, R2).plan.key).toHaveLength(1014);
+    expect(sentence(`${line} ${prefix(995)} --keep 3`, R2)).toStartWith('The object key has 1025 bytes');
+    expect(read(`${line} ${prefix(974)} --split-size 45MB`, R2).plan.key).toHaveLength(994);
+    expect(sentence(`${line} ${prefix(975)} --split-size 45MB --keep 3`, R2)).toStartWith(
+      'The object key has 1025 bytes',
+    );
   });
 
   test('names the server and the target whole, so that no two are taken for one', () => {
@@ -222,6 +250,7 @@ describe('readExporterRequest()', () => {
       vectorEncoding: 'plain',
       keyField: null,
       metadataField: null,
+      splitSize: null,
     });
     expect(settings.transport.consistency).toBe('majority');
     expect(Object.isFrozen(settings.plan.vectors)).toBe(true);

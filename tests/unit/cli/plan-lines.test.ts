@@ -3,7 +3,13 @@ import { type Asked, planLines } from '../../../lib/cli/plan-lines.ts';
 import type { CollectionShape, VectorSpec } from '../../../lib/model.ts';
 import type { PlanSummary } from '../../../lib/plan.ts';
 
-const ALL: Asked = { vectors: undefined, filter: undefined, limit: undefined, shardKey: undefined };
+const ALL: Asked = {
+  vectors: undefined,
+  filter: undefined,
+  limit: undefined,
+  shardKey: undefined,
+  splitBytes: undefined,
+};
 const WIDTH = 77;
 
 function plan(shape: Partial<CollectionShape> = {}, more: Partial<PlanSummary> = {}): PlanSummary {
@@ -27,6 +33,7 @@ function plan(shape: Partial<CollectionShape> = {}, more: Partial<PlanSummary> =
     passesReason: 'scroll slows down with 6 shards, retrieve does not',
     format: 'parquet-med, row groups of 10,000 rows, zstd, plain vectors',
     location: 's3://backups/docs/latest.parquet',
+    door: undefined,
     converter: 'DuckDB 1.5.6, at most 256 MiB',
     workFolder: '/tmp/qdrant-export/docs',
     estimatedBytes: 812_000_000,
@@ -69,8 +76,21 @@ describe('planLines()', () => {
     expect(row('Work files', summary)).toBeUndefined();
   });
 
+  test('tells how the file gets into the store, where there is more than one way', () => {
+    expect(row('Upload', plan())).toBeUndefined();
+    expect(row('Upload', plan({}, { door: 'S3 endpoint' }))).toBe('S3 endpoint');
+  });
+
+  test('tells about how many files an export is split into', () => {
+    const lines = (splitBytes: number) =>
+      planLines(plan({}, { estimatedBytes: 95_000_000 }), { ...ALL, splitBytes }, 200);
+    const target = 'Target      s3://backups/docs/latest.parquet, about 95 MB in about';
+    expect(lines(45_000_000)).toContain(`${target} 3 files of at most 45 MB`);
+    expect(lines(95_000_000)).toContain(`${target} 1 file of at most 95 MB`);
+  });
+
   test('tells filter, shard key and limit where they were asked for, and that not all points are exported', () => {
-    const asked = { vectors: undefined, filter: '{"must": []}', shardKey: 'acme', limit: 1_000 };
+    const asked = { ...ALL, filter: '{"must": []}', shardKey: 'acme', limit: 1_000 };
     expect(planLines(plan({}, { points: 1_000 }), asked, WIDTH).slice(1, 6)).toEqual([
       'Collection  docs: 1,000 points to export, 6 shards',
       'Vectors     unnamed 1,024 dense Cosine',

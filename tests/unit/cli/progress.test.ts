@@ -24,6 +24,7 @@ const PLAN: PlanSummary = {
   passesReason: 'scroll slows down with 6 shards, retrieve does not',
   format: 'parquet-med, row groups of 10,000 rows, zstd, plain vectors',
   location: 's3://backups/docs/latest.parquet',
+  door: undefined,
   converter: undefined,
   workFolder: '/tmp/qdrant-export/docs',
   estimatedBytes: 812_000_000,
@@ -53,7 +54,7 @@ function start(options: Options = {}) {
   });
   const progress = new Progress({
     screen,
-    asked: { vectors: undefined, filter: undefined, limit: 7, shardKey: undefined },
+    asked: { vectors: undefined, filter: undefined, limit: 7, shardKey: undefined, splitBytes: undefined },
     quiet: options.quiet ?? false,
     verbose: options.verbose ?? false,
     about: options.about ?? '',

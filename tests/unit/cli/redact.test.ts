@@ -23,6 +23,16 @@ describe('Redactor', () => {
       QDRANT_URL: 'a-host',
     });
     expect(redactor.redact('qdrant-key session-token a-host')).toBe('*** *** a-host');
+    redactor.hideThoseOf({
+      SUPABASE_SERVICE_ROLE_KEY: 'service-key',
+      SUPABASE_ANON_KEY: 'anon-key',
+      SUPABASE_S3_ACCESS_KEY_ID: 's3-key-id',
+      SUPABASE_S3_SECRET_ACCESS_KEY: 's3-secret',
+      SUPABASE_URL: 'https://a-host',
+    });
+    expect(redactor.redact('service-key anon-key s3-key-id s3-secret https://a-host')).toBe(
+      '*** *** *** *** https://a-host',
+    );
   });
 });
 

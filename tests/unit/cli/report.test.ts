@@ -3,7 +3,8 @@ import { reportDocument, reportLines } from '../../../lib/cli/report.ts';
 import type { ExporterSettings, Target } from '../../../lib/cli/settings.ts';
 import { type Manifest, manifestOf } from '../../../lib/manifest.ts';
 import type { CollectionShape } from '../../../lib/model.ts';
-import type { ExportCounts, ExportPlan, ExportReport } from '../../../lib/plan.ts';
+import type { ExportCounts, ExportedData, ExportPlan, ExportReport } from '../../../lib/plan.ts';
+import { Secret } from '../../../lib/secret.ts';
 
 const TOOL = { name: 'exporter-r2', version: '0.1.0' };
 const STARTED = new Date(0);
@@ -34,6 +35,7 @@ const PLAN: ExportPlan = {
   parallel: 2,
   passes: 'auto',
   key: 'docs.parquet',
+  splitBytes: undefined,
   manifestKey: 'docs.parquet.json',
   options: { schema: 'keyed', vectors: null },
   server: 'http://localhost:6333 over REST',
@@ -56,7 +58,21 @@ const COUNTS: ExportCounts = {
   keys: undefined,
 };
 
-const FILE = { bytes: 812_000_000, sha256: 'ab', rowGroups: 20, etag: undefined };
+const FILE = { key: 'docs.parquet', bytes: 812_000_000, sha256: 'ab', rows: 200_000, rowGroups: 20 };
+
+/** One file that is there. */
+function exported(location: string, manifestLocation: string): ExportedData {
+  const { bytes, rowGroups } = FILE;
+  const key = location.replace(/^s3:..b./, '');
+  return {
+    key,
+    location,
+    manifestLocation,
+    bytes,
+    rowGroups,
+    files: [{ ...FILE, key, location, etag: undefined }],
+  };
+}
 
 const REPORT: ExportReport = {
   plan: {
@@ -67,6 +83,7 @@ const REPORT: ExportReport = {
     passesReason: 'one shard',
     format: 'parquet-med',
     location: 'docs.parquet',
+    door: undefined,
     converter: undefined,
     workFolder: '/tmp/qdrant-export/docs',
     estimatedBytes: 800_000_000,
@@ -75,7 +92,7 @@ const REPORT: ExportReport = {
   startedAt: STARTED,
   finishedAt: FINISHED,
   counts: COUNTS,
-  file: { ...FILE, location: 'docs.parquet' },
+  file: exported('docs.parquet', 'docs.parquet.json'),
   warnings: ['odd'],
   notes: ['good to know'],
   manifest: manifest(),
@@ -94,7 +111,7 @@ function manifest(): Manifest {
     startedAt: STARTED.toISOString(),
     finishedAt: FINISHED.toISOString(),
     counts: { ...counts, keysFromPayload: null, duplicateKeys: null, duplicateKeysExact: null },
-    files: [{ key: 'docs.parquet', rows: 200_000, ...FILE, etag: null }],
+    files: [{ ...FILE, etag: null }],
     warnings: ['odd', 'good to know'],
   });
 }
@@ -121,12 +138,13 @@ function settings(target: Target, plan: ExportPlan): Pick<ExporterSettings, 'pla
       vectorEncoding: 'plain',
       keyField: 'slug',
       metadataField: undefined,
+      splitBytes: undefined,
     },
   };
 }
 
-function at(location: string): ExportReport {
-  return { ...REPORT, file: { ...FILE, location } };
+function at(location: string, manifestLocation = `${location}.json`): ExportReport {
+  return { ...REPORT, file: exported(location, manifestLocation) };
 }
 
 /** The lines beside those of every run. */
@@ -219,7 +237,7 @@ describe('reportLines()', () => {
 
   test('gives the secret that DuckDB wants for an S3 service, and the place of the manifest there', () => {
     const plan = { ...PLAN, key: 'docs/latest.parquet', manifestKey: 'docs/latest.json' };
-    const report = at('s3://b/docs/latest.parquet');
+    const report = at('s3://b/docs/latest.parquet', 's3://b/docs/latest.json');
     const lines = (target: Target) => reportLines(report, settings(target, plan), 77);
     expect(lines(S3)).toContain('Manifest  s3://b/docs/latest.json');
     expect(lines(S3).slice(-3)).toEqual([
@@ -232,6 +250,75 @@ describe('reportLines()', () => {
     expect(plain).toContain('USE_SSL false');
     const aws = lines({ ...S3, endpoint: undefined, region: 'eu-west-1' }).join('\n');
     expect(aws).toContain("CREATE SECRET (TYPE s3, PROVIDER credential_chain, REGION 'eu-west-1');");
+  });
+
+  const SPLIT = {
+    ...REPORT,
+    file: {
+      ...exported('s3://b/docs/t-1/part-*.parquet', 's3://b/docs/latest.json'),
+      files: [0, 1].map((number) => ({
+        ...FILE,
+        key: `docs/t-1/part-0000${number}.parquet`,
+        location: `s3://b/docs/t-1/part-0000${number}.parquet`,
+        etag: `e${number}`,
+      })),
+    },
+  };
+  const SPLIT_PLAN = { ...PLAN, splitBytes: 600_000_000 };
+
+  test('names all files of a split export by one pattern, which the query reads', () => {
+    const lines = reportLines(SPLIT, settings(S3, SPLIT_PLAN), 77);
+    expect(lines[0]).toStartWith('Exported  200,000 rows in 20 row groups, 812 MB');
+    expect(lines).toContain('To        s3://b/docs/t-1/part-*.parquet (2 files)');
+    expect(lines).toContain('Manifest  s3://b/docs/latest.json');
+    expect(lines.at(-1)).toBe(
+      "          SELECT * FROM read_parquet('s3://b/docs/t-1/part-*.parquet') LIMIT 5;",
+    );
+    const document = JSON.parse(JSON.stringify(reportDocument(SPLIT, SPLIT_PLAN, TOOL)));
+    expect(document.plan.estimatedFiles).toBe(2);
+    expect(
+      document.files.map(({ location, etag }: { location: string; etag: string }) => [location, etag]),
+    ).toEqual([
+      ['s3://b/docs/t-1/part-00000.parquet', 'e0'],
+      ['s3://b/docs/t-1/part-00001.parquet', 'e1'],
+    ]);
+  });
+
+  test('reads an export in Supabase Storage through its S3 endpoint, whichever way it got there', () => {
+    const plan = { ...PLAN, key: 'docs/latest.parquet', manifestKey: 'docs/latest.json' };
+    const report = {
+      ...REPORT,
+      file: {
+        ...exported('https://ref.supabase.co: b/docs/latest.parquet', 'm'),
+        key: 'docs/latest.parquet',
+      },
+    };
+    const target = {
+      kind: 'supabase',
+      url: 'https://ref.supabase.co',
+      bucket: 'backups',
+      serviceKey: undefined,
+      s3: undefined,
+      createBucket: false,
+    } as const;
+    const last = (to: Target) => reportLines(report, settings(to, plan), 77).slice(-3);
+    expect(last(target)).toEqual([
+      "Read it   CREATE SECRET (TYPE s3, KEY_ID '…', SECRET '…',",
+      "            ENDPOINT 'ref.supabase.co/storage/v1/s3', REGION '…', URL_STYLE 'path');",
+      "          SELECT * FROM read_parquet('s3://backups/docs/latest.parquet') LIMIT 5;",
+    ]);
+    const secret = new Secret('hidden');
+    const s3 = {
+      endpoint: 'https://ref.storage.supabase.co/storage/v1/s3',
+      region: 'eu-central-1',
+      accessKeyId: secret,
+      secretAccessKey: secret,
+      sessionToken: secret,
+    };
+    expect(last({ ...target, s3 }).slice(0, 2)).toEqual([
+      "Read it   CREATE SECRET (TYPE s3, KEY_ID '…', SECRET '…', SESSION_TOKEN '…',",
+      "            ENDPOINT 'ref.storage.supabase.co/storage/v1/s3', REGION 'eu-central-1', URL_STYLE 'path');",
+    ]);
   });
 
   test('says of a dry run that nothing was written', () => {
@@ -254,6 +341,8 @@ describe('reportDocument()', () => {
         ...{ protocol, points, passes, passesReason, format, location, estimatedBytes },
         vectors: SHAPE.vectors,
         converter: null,
+        door: null,
+        estimatedFiles: 1,
         workFolder: '/tmp/qdrant-export/docs',
       },
       copies: { made: [], removed: [] },
@@ -280,6 +369,7 @@ describe('reportDocument()', () => {
       timings: { totalSeconds: 6 },
     });
     expect(document.manifest).toBeUndefined();
+    expect(documentOf({ ...DRY_RUN, warnings: ['Large.'] }).warnings).toEqual(['Large.']);
     const own = { ...DRY_RUN, plan: { ...DRY_RUN.plan, shape: { ...SHAPE, name: 'docs' } } };
     expect(documentOf(own)).toMatchObject({ collection: 'docs', alias: null });
   });

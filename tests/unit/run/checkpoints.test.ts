@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../../lib/errors.ts';
 import { Checkpoints } from '../../../lib/run/checkpoints.ts';
-import { RunJournal, type SafeRecord } from '../../../lib/run/run-journal.ts';
+import { RunJournal } from '../../../lib/run/run-journal.ts';
+import type { SafeRecord } from '../../../lib/run/run-state.ts';
 import type { GrowingFile } from '../../../lib/storage/storage.ts';
 import { memoryJournal } from '../../support/memory-journal.ts';
 

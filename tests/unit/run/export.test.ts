@@ -28,6 +28,7 @@ function endOf(put: (request: PutRequest) => Promise<never>, failing?: unknown):
       parquetFormat(shape, {
         strategy: 'parquet-med',
         rowGroupRows: 10,
+        splitBytes: undefined,
         compression: 'none',
         vectorEncoding: 'plain',
         schema: 'keyed',

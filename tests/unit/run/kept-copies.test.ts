@@ -1,11 +1,23 @@
 import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../../lib/errors.ts';
 import { type Manifest, manifestBytes, manifestOf } from '../../../lib/manifest.ts';
-import type { ExportEvent } from '../../../lib/plan.ts';
+import type { ExportEvent, ExportedData } from '../../../lib/plan.ts';
 import { keepCopies } from '../../../lib/run/kept-copies.ts';
 import type { Destination } from '../../../lib/storage/storage.ts';
 import { etagOf, type MemoryStore, memoryStore } from '../../support/memory-store.ts';
 import { planOf, shapeOf } from '../../support/plans.ts';
+import {
+  KEY,
+  keysOf,
+  killedAnywhere,
+  type Left,
+  MANIFEST_KEY,
+  nothing,
+  PLAIN,
+  partKeysOf,
+  run,
+  textOf,
+} from '../../support/split-scene.ts';
 
 const BYTES = new TextEncoder().encode('tonight');
 const RECEIPT = { location: 'memory:docs/latest.parquet', bytes: BYTES.length, etag: etagOf(BYTES) };
@@ -62,7 +74,14 @@ function keep(
   const events: ExportEvent[] = [];
   const parts = { destination, emit: (event: ExportEvent) => events.push(event) };
   const plan = { ...PLAN, keep: copies };
-  return keepCopies(plan, parts, manifest(), RECEIPT, NIGHT, new AbortController().signal);
+  const exported: ExportedData = {
+    ...RECEIPT,
+    key: PLAN.key,
+    manifestLocation: 'memory:docs/latest.json',
+    rowGroups: 1,
+    files: [{ ...RECEIPT, key: PLAN.key, sha256: '0', rows: 1, rowGroups: 1 }],
+  };
+  return keepCopies(plan, parts, manifest(), exported, NIGHT, new AbortController().signal);
 }
 
 const dated = ({ objects }: MemoryStore) => [...objects.keys()].filter((key) => /\d/.test(key)).sort();
@@ -159,5 +178,99 @@ describe('keepCopies()', () => {
     expect(failure).toBeInstanceOf(ToolError);
     expect((failure as ToolError).message).toContain(`another run replaced memory:${COPY}.parquet`);
     expect(dated(store)).toEqual([`${COPY}.parquet`]);
+  });
+});
+
+describe('--keep of split exports', () => {
+  /** The store after exports of these seconds, each in files or in one. */
+  async function nights(split: readonly boolean[], copies: number): Promise<Left> {
+    const left = nothing();
+    for (const [second, isSplit] of split.entries()) {
+      const plan = { keep: copies, exportedAt: new Date(second * 1_000), ...(isSplit ? {} : PLAIN) };
+      const { error } = await run(left, { plan });
+      if (error !== undefined) throw error;
+    }
+    return left;
+  }
+
+  const nightsOf = (keys: readonly string[]) => [
+    ...new Set(keys.map((key) => /T0000(\d\d)Z/.exec(key)?.[1])),
+  ];
+  const manifests = (left: Left) => keysOf(left).filter((key) => /Z\.json$/.test(key));
+
+  test('are a dated manifest that names the same files', async () => {
+    const left = await nights([true], 2);
+    const [dated = ''] = manifests(left);
+    expect(dated).toBe('docs/19700101T000000Z.json');
+    expect(textOf(left, dated)).toBe(textOf(left, MANIFEST_KEY));
+    expect(keysOf(left).length).toBe(4 + 2);
+  });
+
+  test('are told as such, and those that are removed by their files', async () => {
+    const left = await nights([true, true], 2);
+    const { report } = await run(left, { plan: { keep: 2, exportedAt: new Date(2_000) } });
+    expect(report?.copies.made).toEqual(['memory:docs/19700101T000002Z.json']);
+    expect(report?.copies.removed).toEqual([
+      expect.stringMatching(/^memory:docs\/19700101T000000Z-\w{8}\/part-\*\.parquet \(4 files\)$/),
+    ]);
+    expect(manifests(left)).toEqual(['docs/19700101T000001Z.json', 'docs/19700101T000002Z.json']);
+    expect(nightsOf(partKeysOf(left))).toEqual(['01', '02']);
+  });
+
+  test('keep the files of the newest N, and no others', async () => {
+    const left = await nights([true, true, true, true], 2);
+    expect(nightsOf(partKeysOf(left))).toEqual(['02', '03']);
+    expect(partKeysOf(left).length).toBe(8);
+    expect(keysOf(left).length).toBe(8 + 2 + 1);
+  });
+
+  test('count together with copies that are not split', async () => {
+    const left = await nights([true, false, true, false], 2);
+    expect(keysOf(left)).toEqual([
+      ...partKeysOf(left),
+      'docs/19700101T000002Z.json',
+      'docs/19700101T000003Z.json',
+      'docs/19700101T000003Z.parquet',
+      MANIFEST_KEY,
+      KEY,
+    ]);
+    expect(nightsOf(partKeysOf(left))).toEqual(['02']);
+  });
+
+  test('leave no files of a run that had the same time, whose dated manifest they write over', async () => {
+    const left = await nights([true], 2);
+    await run(left, { plan: { ...PLAIN, exportedAt: new Date(1_000) } });
+    expect(partKeysOf(left).length).toBe(4);
+    await run(left, { plan: { keep: 2 } });
+    expect(manifests(left)).toEqual(['docs/19700101T000000Z.json']);
+    expect(partKeysOf(left).length).toBe(4);
+    expect(textOf(left, 'docs/19700101T000000Z.json')).toBe(textOf(left, MANIFEST_KEY));
+  });
+
+  test('go on wherever they were killed', async () => {
+    const from = await nights([true, false], 1);
+    const plan = { keep: 1, exportedAt: new Date(2_000) };
+    const points = await killedAnywhere(from, { plan });
+    const whole = keysOf(from).map((key) => key.replace(/-\w{8}\//, '/'));
+    expect(whole.length).toBe(4 + 2);
+    for (const left of points) {
+      const { error } = await run(left, { plan: { ...plan, resume: true } });
+      expect(error).toBeUndefined();
+      expect(keysOf(left).map((key) => key.replace(/-\w{8}\//, '/'))).toEqual(whole);
+    }
+  });
+
+  test('fail where a copy cannot be removed, with its manifest still there', async () => {
+    const left = await nights([true], 1);
+    const { objects } = left.store.destination();
+    if (objects === undefined) throw new Error('A store has objects.');
+    const remove = () => Promise.reject(new ToolError('store', 'No permission.'));
+    const { error } = await run(left, {
+      plan: { keep: 1, exportedAt: new Date(1_000) },
+      destination: { objects: { ...objects, remove } },
+    });
+    expect(error?.message).toContain('its dated copies are not as --keep 1 wants them: No permission.');
+    expect(manifests(left).length).toBe(2);
+    expect(nightsOf(partKeysOf(left))).toEqual(['00', '01']);
   });
 });

@@ -82,7 +82,7 @@ describe('makeParquetFile()', () => {
     const disk = memoryDisk();
     const { text, report } = await converted({ disk });
     expect(text).toBe(MADE);
-    expect(report?.file).toMatchObject({
+    expect(report?.file?.files[0]).toMatchObject({
       bytes: MADE.length,
       sha256: new Bun.CryptoHasher('sha256').update(MADE).digest('hex'),
       rowGroups: 3,
@@ -175,5 +175,81 @@ describe('makeParquetFile()', () => {
     const { error } = await converted({ disk, work: { read }, signal: stop.signal });
     expect(error?.message).toBe('Stopped by Ctrl+C.');
     expect(chunks).toBeLessThan(10);
+  });
+});
+
+describe('makeParquetFile() of what a converter splits', () => {
+  /** Two files: of the first 1,000 bytes and 10 rows, and of the rest. */
+  const made = (disk: MemoryDisk): Partial<Converter> => ({
+    async convert(job, signal) {
+      await converterOn(disk).convert(job, signal);
+      const bytes = disk.files.get(job.to)?.length ?? 0;
+      return [
+        { bytes: 1_000, rows: 10, rowGroups: 1 },
+        { bytes: bytes - 1_000, rows: 20, rowGroups: 2 },
+      ];
+    },
+    summary: async (_, range) =>
+      range?.start === 0 ? { rows: 10, rowGroups: 1 } : { rows: 20, rowGroups: 2 },
+  });
+
+  function split(disk: MemoryDisk, store: MemoryStore, other: Partial<Converter> = {}) {
+    return runProcess({
+      ids: IDS,
+      lineOf,
+      disk,
+      plan: { streaming: false, splitBytes: 2_100, options: { strategy: 'lines' } },
+      parts: {
+        destination: store.destination(),
+        converter: () => converterOn(disk, { ...made(disk), ...other }),
+      },
+    });
+  }
+
+  test('publishes each of its files, which its own footer speaks for', async () => {
+    const [disk, store] = [memoryDisk(), memoryStore(1_000_000)];
+    const asked: unknown[] = [];
+    const summary: Converter['summary'] = async (path, range) => {
+      asked.push(range);
+      return (await made(disk).summary?.(path, range)) ?? { rows: 0, rowGroups: 0 };
+    };
+    const { report, error } = await split(disk, store, { summary });
+    expect(error).toBeUndefined();
+    expect(asked).toEqual([
+      { start: 0, end: 1_000 },
+      { start: 1_000, end: MADE.length },
+    ]);
+    const files = report?.file?.files ?? [];
+    expect(files.map(({ key }) => Buffer.from(store.objects.get(key)?.bytes ?? []).toString()).join('')).toBe(
+      MADE,
+    );
+    expect(files.map(({ bytes, rows, rowGroups }) => [bytes, rows, rowGroups])).toEqual([
+      [1_000, 10, 1],
+      [MADE.length - 1_000, 20, 2],
+    ]);
+    expect(files.map(({ sha256 }) => sha256)).toEqual(
+      [MADE.slice(0, 1_000), MADE.slice(1_000)].map((text) =>
+        new Bun.CryptoHasher('sha256').update(text).digest('hex'),
+      ),
+    );
+    expect(report?.file?.rowGroups).toBe(3);
+  });
+
+  test('publishes nothing where a footer says something else', async () => {
+    const [disk, store] = [memoryDisk(), memoryStore(1_000_000)];
+    const summary = async () => ({ rows: 10, rowGroups: 1 });
+    const { error } = await split(disk, store, { summary });
+    expect(error?.message).toBe(
+      'Cannot publish what converter made of "work/lines.ndjson.gz": a file of it has 10 rows in 1 row groups, and 20 in 2 are wanted.',
+    );
+    expect(store.objects.size).toBe(0);
+  });
+
+  test('publishes nothing of a converter that does not split', async () => {
+    const [disk, store] = [memoryDisk(), memoryStore(1_000_000)];
+    const { error } = await split(disk, store, { convert: converterOn(disk).convert });
+    expect(error?.code).toBe('integrity');
+    expect(error?.message).toContain('Cannot split the export into files of at most 2100 bytes');
+    expect(store.objects.size).toBe(0);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../../lib/errors.ts';
-import type { RunHeader } from '../../../lib/run/run-journal.ts';
+import type { RunHeader } from '../../../lib/run/run-state.ts';
 import type { Destination } from '../../../lib/storage/storage.ts';
 import { memoryLocal } from '../../support/memory-local.ts';
 import { type MemoryStore, memoryStore, type StoreHooks } from '../../support/memory-store.ts';

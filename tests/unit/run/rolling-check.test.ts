@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { RollingCheck } from '../../../lib/run/rolling-check.ts';
+import { crc32 } from 'node:zlib';
+import { crc32Of, RollingCheck } from '../../../lib/run/rolling-check.ts';
 
 const MIB = 1024 * 1024;
 
@@ -50,5 +51,26 @@ describe('RollingCheck', () => {
     check.forgetBefore(2 * MIB);
     expect(check.at(MIB)).toBeUndefined();
     expect(check.at(2 * MIB)).toBeString();
+  });
+
+  test('has the CRC-32 of all bytes with it, however they came, and in a check that goes on', () => {
+    const all = chunks();
+    const whole = crc32(Buffer.concat(all));
+    const first = new RollingCheck();
+    let offset = 0;
+    for (const chunk of all.slice(0, 3)) {
+      first.take(chunk);
+      offset += chunk.length;
+    }
+    const rest = new RollingCheck(first.value, offset);
+    for (const chunk of all.slice(3)) rest.take(chunk);
+    expect(crc32Of(rest.value)).toBe(whole);
+  });
+
+  test('has none where it goes on from a value that had none', () => {
+    const check = new RollingCheck('abc', 5);
+    check.take(new Uint8Array(7));
+    expect(crc32Of(check.value)).toBeUndefined();
+    expect(crc32Of(undefined)).toBeUndefined();
   });
 });

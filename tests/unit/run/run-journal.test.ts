@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../../lib/errors.ts';
 import { type RunIdentity, refuseOther } from '../../../lib/run/run-identity.ts';
-import { type RunHeader, RunJournal, stateOf } from '../../../lib/run/run-journal.ts';
+import { RunJournal } from '../../../lib/run/run-journal.ts';
+import { type RunHeader, stateOf } from '../../../lib/run/run-state.ts';
 import { memoryJournal } from '../../support/memory-journal.ts';
 
 const IDENTITY: RunIdentity = {
@@ -99,6 +100,39 @@ describe('RunJournal', () => {
       journal.goOn();
     }
     expect(stateOf(store.reopened().records)?.safe?.point.rows).toBe(2_999);
+  });
+
+  test('keeps every file of a split export that is stored, and forgets what its upload was', async () => {
+    const store = memoryJournal();
+    const journal = new RunJournal(store.journal);
+    await journal.begin(HEADER);
+    for (const number of [1, 0]) {
+      await journal.append({ kind: 'upload', key: `k${number}`, id: 'u', partBytes: 5, crc32: true });
+      await journal.append(part(1));
+      await journal.append({ kind: 'publishing', key: `k${number}`, bytes: 9, etag: undefined, mark: 'm' });
+      expect(stateOf(store.reopened().records)?.publishing).toEqual({
+        key: `k${number}`,
+        bytes: 9,
+        mark: 'm',
+      } as never);
+      await journal.append({
+        kind: 'stored',
+        number,
+        receipt: { location: `memory:k${number}`, bytes: 9, etag: `e${number}` },
+      });
+    }
+    const { upload, publishing, partChecks } = stateOf(store.reopened().records) ?? {};
+    expect([upload, publishing, partChecks?.size]).toEqual([undefined, undefined, 0]);
+    await journal.forgetUpload();
+    const states = [stateOf(store.reopened().records), journal.state];
+    for (const state of states) {
+      expect([...(state?.stored ?? [])].map(([number, { etag }]) => [number, etag])).toEqual([
+        [1, 'e1'],
+        [0, 'e0'],
+      ]);
+      expect(state?.upload).toBeUndefined();
+      expect(state?.publishing).toBeUndefined();
+    }
   });
 
   test('of another version is refused', () => {

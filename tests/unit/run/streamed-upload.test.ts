@@ -73,6 +73,25 @@ function expectRight({ disk, store }: Left, ids = IDS, line = lineOf): void {
 }
 
 describe('streamToStore() goes on', () => {
+  for (const step of ['part 2', 'part 6', 'publish k']) {
+    test(`after a kill at ${step} of the version before this one, whose checks have no CRC-32`, async () => {
+      const left = await killed((each) => each === step);
+      const text = JSON.stringify(left.disk.records()).replace(/("check":"[0-9a-f]+) [0-9a-f]+/g, '$1');
+      // What was on record before the first safe point was is made again from the first byte on.
+      for (const isSafe of [true, false]) {
+        const records = (JSON.parse(text) as { kind: string }[]).filter(
+          ({ kind }) => isSafe || kind !== 'safe',
+        );
+        const disk = memoryDisk(left.disk.files, records);
+        const again = { disk, store: left.store.copy() };
+        const { error, notes } = await streamed(IDS, lineOf, again);
+        expect(error).toBeUndefined();
+        expect(notes).not.toContain('starts over');
+        expectRight(again);
+      }
+    });
+  }
+
   for (const step of ['part 1', 'part 2', 'part 4', 'part 6', 'publish k', 'published k', 'publish k.json']) {
     test(`after a kill at ${step}, and makes the same object`, async () => {
       const left = await killed((each) => each === step);
@@ -193,5 +212,28 @@ describe('streamToStore() starts over', () => {
     const { notes } = await streamed(IDS, lineOf, left);
     expect(notes).toContain('what was uploaded is gone: it starts over');
     expectRight(left);
+  });
+});
+
+describe('a stream that several processes made', () => {
+  test('is found out where the store has other bytes of it than were made, and removed', async () => {
+    const left = await killed((step) => step === 'part 5');
+    const destination = left.store.destination({
+      // A part whose entity tag is right, and whose bytes are not.
+      change: (key, bytes) => (key === 'k' ? bytes.map((byte, at) => (at === 7 ? byte ^ 1 : byte)) : bytes),
+    });
+    const { error, isResumable } = await runProcess({
+      ids: IDS,
+      lineOf,
+      disk: left.disk,
+      plan: { streaming: true, resume: true },
+      parts: { destination },
+    });
+    expect(error?.code).toBe('integrity');
+    expect(error?.message).toMatch(
+      /^memory:k is not what was sent: read back, its CRC-32 is \w+ where \w+ is wanted\. It was removed/,
+    );
+    expect(isResumable).toBe(false);
+    expect([...left.store.objects.keys()]).toEqual([]);
   });
 });

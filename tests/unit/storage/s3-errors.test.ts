@@ -1,18 +1,13 @@
 import { describe, expect, test } from 'bun:test';
-import {
-  isConflict,
-  isThrottle,
-  refusesHeader,
-  type StoreWords,
-  s3Error,
-} from '../../../lib/storage/s3-errors.ts';
+import { isConflict, isThrottle, refusesHeader, s3Error } from '../../../lib/storage/s3-errors.ts';
+import { r2Names, type StoreWords } from '../../../lib/storage/s3-words.ts';
 
 const words: StoreWords = {
   failed: 'Cannot write s3://b/k',
   bucket: 'b',
   endpoint: 'https://store.example.com',
   region: 'auto',
-  ownKeys: true,
+  names: r2Names(true),
 };
 
 /** What the SDK throws for an answer of the store. */
@@ -36,6 +31,7 @@ describe('s3Error()', () => {
     answer(400, 'RequestTimeout'),
     answer(400, 'BadDigest'),
     answer(409, 'OperationAborted'),
+    answer(423, 'ResourceLocked'),
     answer(200, 'InternalError'),
     answer(400, 'SlowDown'),
     ...['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND'].map(broken),
@@ -70,7 +66,7 @@ describe('s3Error()', () => {
 
   test('s3Error() says where credentials may come from when there are none', () => {
     const none = Object.assign(new Error('…'), { name: 'CredentialsProviderError' });
-    const error = s3Error(none, { ...words, endpoint: undefined, ownKeys: false });
+    const error = s3Error(none, { ...words, endpoint: undefined, names: r2Names(false) });
     expect(error.code).toBe('usage');
     expect(error.message).toMatch(/R2_ACCESS_KEY_ID.*AWS_ACCESS_KEY_ID/);
   });
@@ -97,7 +93,11 @@ describe('s3Error()', () => {
   }
 
   test('s3Error() names what to set when neither a store nor a region was', () => {
-    const error = s3Error(new Error('Region is missing'), { ...words, endpoint: undefined, ownKeys: false });
+    const error = s3Error(new Error('Region is missing'), {
+      ...words,
+      endpoint: undefined,
+      names: r2Names(false),
+    });
     expect(error.code).toBe('usage');
     expect(error.message).toContain('neither a store nor a region was named. Set R2_ACCESS_KEY_ID');
   });

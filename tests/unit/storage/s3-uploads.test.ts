@@ -13,7 +13,7 @@ function part(number: number, bytes = PART): UploadedPart {
 }
 
 function listed(number: number, change: Partial<ListedPart> = {}): ListedPart {
-  return { number, bytes: PART, etag: `e${number}`, crc32: `c${number}`, ...change };
+  return { number, bytes: PART, etag: `e${number}`, crc32: `c${number}`, modified: undefined, ...change };
 }
 
 /** Uploads of a store that lists its parts in these pages, by what they are asked for with. */
@@ -35,6 +35,9 @@ function uploadsOf(pages: Readonly<Record<string, PartsPage>>) {
       limits,
       decisive: limits,
       patience: PATIENCE,
+      unverified: false,
+      // Of these, find() makes none.
+      objects: {} as Publication['objects'],
     };
   };
   const find = (parts: readonly UploadedPart[]) =>
@@ -84,6 +87,31 @@ describe('find()', () => {
     expect((await find([part(1), part(2, 7), part(3)]))?.parts).toEqual([part(1), part(2, 7)]);
     const longer = uploadsOf({ first: { parts: [listed(1, { bytes: 101 })], next: undefined } });
     expect((await longer.find([part(1, 101)]))?.parts).toEqual([]);
+  });
+
+  test('find() takes the last to be stored of a part that is listed twice, where the store tells times', async () => {
+    const [early, late] = [new Date(1000), new Date(2000)];
+    const { find } = uploadsOf({
+      first: {
+        parts: [
+          listed(1, { modified: late }),
+          listed(1, { modified: early, etag: 'old' }),
+          listed(2, { modified: early }),
+          listed(2, { modified: late, etag: 'new' }),
+        ],
+        next: undefined,
+      },
+    });
+    expect((await find([part(1), part(2)]))?.parts).toEqual([part(1)]);
+  });
+
+  test('find() goes by the MD5 where a store lists no sizes, and trusts no other entity tag then', async () => {
+    const unsized = { bytes: undefined, crc32: undefined };
+    const { find } = uploadsOf({
+      first: { parts: [listed(1, unsized), listed(2, unsized), listed(3, unsized)], next: undefined },
+    });
+    const good = [1, 2].map((number) => ({ ...part(number), md5: `e${number}` }));
+    expect((await find([...good, part(3)]))?.parts).toEqual(good);
   });
 
   test('find() rejects where a store lists the same page for ever', async () => {

@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ToolError } from '../../../lib/errors.ts';
 import { builtInConverter } from '../../../lib/writers/built-in-converter.ts';
-import { CONVERTER_OPTIONS, jobOf, shapeOf, withTexts } from '../../support/conversions.ts';
+import { seeded } from '../../support/batches.ts';
+import { bytesOfFile, CONVERTER_OPTIONS, jobOf, shapeOf, withTexts } from '../../support/conversions.ts';
 import { expectColumns } from '../../support/expect-columns.ts';
-import { readColumnsWithHyparquet } from '../../support/foreign-readers.ts';
+import { DUCKDB_MISSING, readColumnsWithHyparquet } from '../../support/foreign-readers.ts';
 import { gzipMembers, ndjsonLines, writeNdjson } from '../../support/ndjson-data.ts';
 import type { TestColumn } from '../../support/parquet-tables.ts';
+import { differencesInDuckDb, filesOf, writeFiles } from '../../support/split-files.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -44,6 +46,74 @@ describe('the built-in converter', () => {
     await converter.convert(job, never());
     expect(await converter.summary(job.to)).toEqual({ rows: ROWS, rowGroups: 2 });
     expect(converter.estimateBytes(ROWS, 20)).toBeGreaterThan(Bun.file(job.to).size / 2);
+  });
+
+  test('makes files of at most so many bytes, end to end, and says what each of them holds', async () => {
+    const splitting = builtInConverter(shapeOf(COLUMNS), {
+      ...CONVERTER_OPTIONS,
+      rowGroupRows: 500,
+      splitBytes: 12_000,
+    });
+    const job = await dataJob();
+    const parts = (await splitting.convert(job, never())) ?? [];
+    expect(parts.length).toBeGreaterThan(2);
+    const rows: number[] = [];
+    let start = 0;
+    for (const { bytes, ...held } of parts) {
+      expect(bytes).toBeLessThanOrEqual(12_000);
+      expect(await splitting.summary(job.to, { start, end: start + bytes })).toEqual(held);
+      rows.push(held.rows);
+      start += bytes;
+    }
+    expect(start).toBe(Bun.file(job.to).size);
+    expect(rows.reduce((sum, count) => sum + count)).toBe(ROWS);
+    // Another data file of the same rows: where its members end does not matter.
+    const other = jobOf(folder, `${job.from}.2`, await writeNdjson(`${job.from}.2`, COLUMNS, 77));
+    expect(await splitting.convert(other, never())).toEqual(parts);
+    expect(await bytesOfFile(other.to)).toBe(await bytesOfFile(job.to));
+  });
+
+  test.skipIf(DUCKDB_MISSING !== undefined)('lays the same rows into several files as into one', async () => {
+    const whole = await dataJob();
+    expect(await converter.convert(whole, never())).toBeUndefined();
+    for (const compression of ['none', 'zstd', 'snappy', 'gzip'] as const) {
+      const options = { ...CONVERTER_OPTIONS, compression, rowGroupRows: 200, splitBytes: 12_000 };
+      const job = await dataJob();
+      const parts = await builtInConverter(shapeOf(COLUMNS), options).convert(job, never());
+      const files = filesOf(await readFile(job.to), parts);
+      expect(files.length).toBeGreaterThan(2);
+      const paths = await writeFiles(folder, files);
+      expect(await differencesInDuckDb(whole.to, paths)).toEqual({ rows: ROWS, missing: 0, added: 0 });
+    }
+  });
+
+  test('refuses a row that no file of so many bytes holds, and names a limit that will do', async () => {
+    const cells = Array.from({ length: 900 }, (_, row) => Float32Array.of(row, row, row));
+    const random = seeded(5);
+    const noise = (length: number) =>
+      Array.from({ length }, () => random().toString(36).slice(2, 12)).join('');
+    const columns = withTexts([{ kind: 'dense', name: 'vector', size: 3, cells }], (row) =>
+      noise(row === 700 ? 20_000 : 20),
+    );
+    const from = join(folder, 'large-row.gz');
+    const job = jobOf(folder, from, await writeNdjson(from, columns));
+    const splitting = (splitBytes: number) =>
+      builtInConverter(shapeOf(columns), { ...CONVERTER_OPTIONS, splitBytes });
+    const refused = await splitting(60_000)
+      .convert(job, never())
+      .then(
+        () => undefined,
+        (error: unknown) => error as ToolError,
+      );
+    const { code, message = '' } = refused ?? {};
+    expect(code).toBe('usage');
+    expect(message).toStartWith(
+      'Cannot keep files to the 60,000 bytes of --split-size: row 701 needs a file of ',
+    );
+    const enough = Number(/Give --split-size (\d+) or more/.exec(message)?.[1]);
+    expect(enough).toBeLessThan(400_000);
+    const parts = (await splitting(enough).convert(job, never())) ?? [];
+    expect(parts.reduce((sum, { rows }) => sum + rows, 0)).toBe(900);
   });
 
   test('writes the file anew, whatever was there', async () => {

@@ -48,6 +48,11 @@ describe('chooseConverter()', () => {
   const builtIn: readonly (readonly [Chosen, string])[] = [
     [{ choice: { found: undefined } }, 'DuckDB is not on the PATH'],
     [{ choice: { found: { problem: 'DuckDB 0.9.2 is older than 1.1' } } }, 'DuckDB 0.9.2 is older than 1.1'],
+    [{ choice: { splitBytes: 45_000_000 } }, 'DuckDB cannot be told to keep files to 45 MB'],
+    [
+      { choice: { splitBytes: 45_000_000, found: undefined } },
+      'DuckDB cannot be told to keep files to 45 MB',
+    ],
     [{ names: ['a', 'A'] }, 'column names differ only in case'],
     [{ choice: { vectorEncoding: 'byte-stream-split' } }, 'DuckDB cannot be told to write byte-stream-split'],
     [{ size: 1536 }, 'rows of 6,484 bytes would take DuckDB more than 300 MB'],
@@ -84,6 +89,19 @@ describe('chooseConverter()', () => {
     expect(chosen({ choice: { rowGroupRows: 7, found: undefined } }).rowGroupRows).toBe(7);
   });
 
+  test('makes files of at most so many bytes where DuckDB is there, in row groups of any number', async () => {
+    const vectors = Array.from({ length: 3000 }, (_, row) => Float32Array.of(row, row / 7));
+    const columns = withTexts([{ kind: 'dense', name: 'vector', size: 2, cells: vectors }]);
+    const choice = { ...SHAPING, found: FOUND, rowGroupRows: 100, splitBytes: 30_000 };
+    const converter = chooseConverter(choice)(shapeOf(columns), SMALL, exportedAt);
+    expect(converter.rowGroupRows).toBe(100);
+    const from = join(folder, 'split.gz');
+    const job = jobOf(folder, from, await writeNdjson(from, columns));
+    const parts = await converter.convert(job, new AbortController().signal);
+    expect(parts?.length).toBeGreaterThan(1);
+    expect(parts?.reduce((sum, { rows }) => sum + rows, 0)).toBe(3000);
+  });
+
   test('refuses fewer rows than DuckDB lays', () => {
     expect(() => chosen({ choice: { rowGroupRows: 2047 } })).toThrow('--row-group-size 2047');
   });
@@ -100,7 +118,7 @@ describe('chooseConverter()', () => {
     const converter = chooseConverter(choice)(shapeOf(columns), SMALL, exportedAt);
     const from = join(folder, 'data.gz');
     const job = jobOf(folder, from, await writeNdjson(from, columns));
-    await converter.convert(job, new AbortController().signal);
+    expect(await converter.convert(job, new AbortController().signal)).toBeUndefined();
     expectColumns(await readColumnsWithHyparquet(job.to), columns);
     await say('Some other Error');
     await expect(converter.convert(job, new AbortController().signal)).rejects.toMatchObject({
@@ -112,7 +130,13 @@ describe('chooseConverter()', () => {
 
 describe('checkRowGroupRows()', () => {
   const check = (choice: Partial<ConverterChoice>) => () =>
-    checkRowGroupRows({ found: FOUND, rowGroupRows: 2047, vectorEncoding: 'plain', ...choice });
+    checkRowGroupRows({
+      found: FOUND,
+      rowGroupRows: 2047,
+      splitBytes: undefined,
+      vectorEncoding: 'plain',
+      ...choice,
+    });
 
   test('names the flag, the strategy and the least number', () => {
     const refused = check({});
@@ -128,6 +152,7 @@ describe('checkRowGroupRows()', () => {
       { found: undefined },
       { found: { problem: 'old' } },
       { vectorEncoding: 'byte-stream-split' as const },
+      { splitBytes: 45_000_000 },
     ]) {
       expect(check(choice)).not.toThrow();
     }

@@ -55,6 +55,45 @@ describe('parquetSummary()', () => {
     await expect(summaryOf(other)).rejects.toMatchObject({ code: 'integrity' });
   });
 
+  test('tells of one file among several that lie end to end', async () => {
+    const files = [await fileOf(7), whole, await fileOf(0), await fileOf(12)];
+    const path = join(folder, 'several.parquet');
+    await writeFile(path, Buffer.concat(files));
+    const found: unknown[] = [];
+    let start = 0;
+    for (const { length } of files) {
+      found.push(await parquetSummary(path, { start, end: start + length }));
+      start += length;
+    }
+    expect(found).toEqual([
+      { rows: 7, rowGroups: 1 },
+      { rows: 25, rowGroups: 3 },
+      { rows: 0, rowGroups: 0 },
+      { rows: 12, rowGroups: 2 },
+    ]);
+  });
+
+  test('refuses a range that is not just one file, and names it', async () => {
+    const path = join(folder, 'two.parquet');
+    await writeFile(path, Buffer.concat([whole, whole]));
+    const { length } = whole;
+    const ranges = [
+      [0, length - 1],
+      [1, length],
+      [length - 1, 2 * length],
+      [length, 2 * length + 1],
+      [length, 2 * length - 4],
+      [length, length + 11],
+      [3 * length, 4 * length],
+    ] as const;
+    for (const [start, end] of ranges) {
+      await expect(parquetSummary(path, { start, end })).rejects.toMatchObject({
+        code: 'integrity',
+        message: expect.stringContaining(`"${path}", bytes ${start} to ${end}, is not a whole Parquet file`),
+      });
+    }
+  });
+
   test('refuses a file that is not there', async () => {
     await expect(parquetSummary(join(folder, 'none.parquet'))).rejects.toMatchObject({ code: 'integrity' });
   });

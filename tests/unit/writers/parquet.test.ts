@@ -35,6 +35,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const OPTIONS: ParquetOptions = {
   strategy: 'parquet-small',
   rowGroupRows: 7,
+  splitBytes: undefined,
   compression: 'none',
   vectorEncoding: 'plain',
   schema: 'keyed',
