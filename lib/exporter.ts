@@ -1,9 +1,9 @@
-import { type ExportOne, exportEach } from './cli/export-each.ts';
-import type { ExporterRequest } from './cli/exporter-request.ts';
-import { uploadQuestion } from './cli/present.ts';
-import type { Tool } from './cli/report.ts';
 import type { Run } from './cli/run.ts';
-import type { ExporterSettings } from './cli/settings.ts';
+import { type ExportOne, exportEach } from './cli/screen/export-each.ts';
+import { uploadQuestion } from './cli/screen/present.ts';
+import type { Tool } from './cli/screen/report.ts';
+import type { ExporterRequest } from './cli/settings/exporter-request.ts';
+import type { ExporterSettings } from './cli/settings/settings.ts';
 import { VERSION } from './cli/version.ts';
 import { ToolError } from './errors.ts';
 import type { ExportEvent, ExportParts, ExportReport, UploadQuestion } from './plan.ts';
@@ -50,7 +50,7 @@ async function openFormats({ format: settings, searchPath }: ExporterRequest): P
   const options = { ...settings, createdBy: CREATED_BY };
   if (settings.strategy !== 'ndjson-gz') {
     const { strategy, rowGroupRows } = settings;
-    const { parquetFormat } = await import('./writers/parquet.ts');
+    const { parquetFormat } = await import('./writers/parquet/parquet.ts');
     return {
       format: (shape, sample, exportedAt) =>
         parquetFormat(shape, { ...options, strategy, rowGroupRows, sample, exportedAt }),
@@ -58,8 +58,8 @@ async function openFormats({ format: settings, searchPath }: ExporterRequest): P
     };
   }
   const [{ ndjsonFormat }, { findDuckDb }, { chooseConverter }] = await Promise.all([
-    import('./writers/ndjson.ts'),
-    import('./writers/duckdb.ts'),
+    import('./writers/ndjson/ndjson.ts'),
+    import('./writers/duckdb/duckdb.ts'),
     import('./writers/choose-converter.ts'),
   ]);
   const found = await findDuckDb(searchPath);
@@ -105,11 +105,11 @@ async function exportWith(
 async function openDestination({ target, plan }: ExporterSettings, heard: Heard): Promise<Destination> {
   switch (target.kind) {
     case 'file':
-      return (await import('./storage/file.ts')).fileDestination();
+      return (await import('./storage/disk/file.ts')).fileDestination();
     case 's3':
-      return (await import('./storage/s3.ts')).s3Destination({ ...target, onRetry: heard.onRetry });
+      return (await import('./storage/s3/s3.ts')).s3Destination({ ...target, onRetry: heard.onRetry });
     case 'supabase': {
-      const { supabaseDestination } = await import('./storage/supabase.ts');
+      const { supabaseDestination } = await import('./storage/supabase/supabase.ts');
       return supabaseDestination({ ...target, dryRun: plan.dryRun, ...heard });
     }
   }
@@ -120,7 +120,7 @@ async function openWork(
   { workFolder, plan }: ExporterSettings,
   emit: (event: ExportEvent) => void,
 ): Promise<WorkFolder | undefined> {
-  const { openWorkFolder } = await import('./storage/work-folder.ts');
+  const { openWorkFolder } = await import('./storage/disk/work-folder.ts');
   try {
     return await openWorkFolder(workFolder);
   } catch (error) {

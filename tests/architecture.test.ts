@@ -42,12 +42,12 @@ const RULES: readonly Rule[] = [
     packages: /^(node:.*|hyparquet-writer(\/.*)?|hyparquet)$/,
   },
   {
-    files: /^lib\/storage\/s3[^/]*\.ts$/,
+    files: /^lib\/storage\/s3\//,
     lib: /^lib\/((errors|retry|secret|free-now)\.ts|storage\/.*)$/,
     packages: /^(node:.*|@aws-sdk\/.*|@smithy\/.*)$/,
   },
   {
-    files: /^lib\/storage\/supabase[^/]*\.ts$/,
+    files: /^lib\/storage\/supabase\//,
     lib: /^lib\/((errors|retry|secret|free-now)\.ts|storage\/.*)$/,
     packages: /^(node:.*|@supabase\/supabase-js)$/,
   },

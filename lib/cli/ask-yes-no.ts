@@ -1,5 +1,5 @@
 import type { Host } from './host.ts';
-import type { Screen } from './screen.ts';
+import type { Screen } from './screen/screen.ts';
 
 /**
  * Asks on stderr and reads a line of stdin: y or yes is true; anything else, the end of stdin, and a process without a

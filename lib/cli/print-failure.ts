@@ -1,5 +1,5 @@
 import { messageOf, ToolError } from '../errors.ts';
-import type { Screen } from './screen.ts';
+import type { Screen } from './screen/screen.ts';
 
 export interface FailureOptions {
   /** The program's name. */

@@ -1,5 +1,5 @@
 import { Secret } from '../secret.ts';
-import type { Environment } from './env.ts';
+import type { Environment } from './settings/env.ts';
 
 /** Variables that hold secrets, of ours and of the SDK's own chain. */
 const SECRET_VARIABLES = [

@@ -1,14 +1,14 @@
 import { abortReason, ToolError } from '../errors.ts';
 import { askYesNo } from './ask-yes-no.ts';
-import type { Environment } from './env.ts';
 import { type ErrorDocument, errorDocument } from './error-document.ts';
 import { exitCodeOf, STOP_EXIT_CODES, type StopCause, type StopSignal } from './exit.ts';
 import { type Host, processHost } from './host.ts';
 import { printFailure } from './print-failure.ts';
-import { readEnvironment } from './read-environment.ts';
 import { Redactor } from './redact.ts';
-import { resumeCommand } from './resume-command.ts';
-import { Screen } from './screen.ts';
+import { resumeCommand } from './screen/resume-command.ts';
+import { Screen } from './screen/screen.ts';
+import type { Environment } from './settings/env.ts';
+import { readEnvironment } from './settings/read-environment.ts';
 import { ToldFailure } from './told-failure.ts';
 
 export interface Program {

@@ -1,14 +1,14 @@
 import { ToolError } from '../errors.ts';
 import type { CollectionShape } from '../model.ts';
-import { builtInConverter } from './built-in-converter.ts';
-import { byteCount } from './byte-count.ts';
 import type { Converter } from './converter.ts';
 import type { ConverterOptions } from './converter-options.ts';
-import { duckDbConverter, type FoundDuckDb, type UnfitDuckDb } from './duckdb.ts';
-import { DUCKDB_LEAST_ROWS, duckDbRowGroup, rowBytesOf } from './duckdb-memory.ts';
-import { duckDbMisfit } from './duckdb-sql.ts';
+import { duckDbConverter, type FoundDuckDb, type UnfitDuckDb } from './duckdb/duckdb.ts';
+import { DUCKDB_LEAST_ROWS, duckDbRowGroup, rowBytesOf } from './duckdb/duckdb-memory.ts';
+import { duckDbMisfit } from './duckdb/duckdb-sql.ts';
 import type { PointSample } from './format.ts';
-import { schemaOf } from './schema-of.ts';
+import { builtInConverter } from './ndjson/built-in-converter.ts';
+import { byteCount } from './parquet/byte-count.ts';
+import { schemaOf } from './schema/schema-of.ts';
 
 /** Rows of the built-in converter's row groups: as many as DuckDB's largest. */
 const BUILT_IN_ROWS = 10_240;

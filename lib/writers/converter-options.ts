@@ -1,7 +1,7 @@
-import type { Compression } from './compress.ts';
 import type { FileOrigin } from './file-metadata.ts';
-import type { VectorEncoding } from './parquet-page.ts';
-import type { SchemaOptions } from './schema-of.ts';
+import type { Compression } from './parquet/compress.ts';
+import type { VectorEncoding } from './parquet/parquet-page.ts';
+import type { SchemaOptions } from './schema/schema-of.ts';
 
 /** What shapes the Parquet file that a converter makes: the same as for files that are written directly. */
 export interface ConverterOptions extends SchemaOptions, FileOrigin {

@@ -1,5 +1,5 @@
 import type { CollectionShape, ShardKey } from '../model.ts';
-import type { Schema, SchemaColumn } from './schema.ts';
+import type { Schema, SchemaColumn } from './schema/schema.ts';
 
 export interface KeyValue {
   readonly key: string;

@@ -3,7 +3,7 @@ import type { VectorColumn } from '../vector-columns.ts';
 import type { FileSummary, KeySummary } from './format.ts';
 import { keyHashes } from './key-hashes.ts';
 import { KeyTracker } from './key-tracker.ts';
-import type { Filled, Schema, Tally } from './schema.ts';
+import type { Filled, Schema, Tally } from './schema/schema.ts';
 
 /** What was counted while a unit was encoded. */
 export interface Tallied {

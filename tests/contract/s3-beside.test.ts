@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
-import { type S3Settings, s3Destination } from '../../lib/storage/s3.ts';
+import { type S3Settings, s3Destination } from '../../lib/storage/s3/s3.ts';
 import type { ByteStream, Receipt } from '../../lib/storage/storage.ts';
 import { type FaultProxy, type SeenRequest, startFaultProxy } from '../support/fault-proxy.ts';
 import { addressOf, startS3Server } from '../support/s3-server.ts';

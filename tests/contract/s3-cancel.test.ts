@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ToolError } from '../../lib/errors.ts';
-import { s3Destination } from '../../lib/storage/s3.ts';
+import { s3Destination } from '../../lib/storage/s3/s3.ts';
 import type { ByteStream, UploadLog } from '../../lib/storage/storage.ts';
 import { byteBody, MIB } from '../support/byte-body.ts';
 import { type FaultProxy, type Operation, startFaultProxy } from '../support/fault-proxy.ts';

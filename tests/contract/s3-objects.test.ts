@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
-import { type S3Settings, s3Destination } from '../../lib/storage/s3.ts';
+import { type S3Settings, s3Destination } from '../../lib/storage/s3/s3.ts';
 import type { Objects, Receipt } from '../../lib/storage/storage.ts';
 import { byteBody, MIB, patternOf } from '../support/byte-body.ts';
 import { type Fault, type FaultProxy, type SeenRequest, startFaultProxy } from '../support/fault-proxy.ts';

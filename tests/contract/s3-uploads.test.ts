@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
-import { type S3Settings, s3Destination } from '../../lib/storage/s3.ts';
+import { type S3Settings, s3Destination } from '../../lib/storage/s3/s3.ts';
 import type {
   ByteStream,
   ExpectedObject,

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { ToolError } from '../../lib/errors.ts';
 import type { RetryNotice } from '../../lib/retry.ts';
 import { Secret } from '../../lib/secret.ts';
-import { type S3Settings, s3Destination } from '../../lib/storage/s3.ts';
+import { type S3Settings, s3Destination } from '../../lib/storage/s3/s3.ts';
 import { byteBody, MIB, patternOf } from '../support/byte-body.ts';
 import { type Fault, type FaultProxy, type SeenRequest, startFaultProxy } from '../support/fault-proxy.ts';
 import { startS3Server } from '../support/s3-server.ts';

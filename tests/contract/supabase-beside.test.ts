@@ -1,8 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import type { ByteStream } from '../../lib/storage/storage.ts';
-import { putSupabaseBeside } from '../../lib/storage/supabase-beside.ts';
-import { putStandard } from '../../lib/storage/supabase-standard.ts';
+import { putSupabaseBeside } from '../../lib/storage/supabase/supabase-beside.ts';
+import { putStandard } from '../../lib/storage/supabase/supabase-standard.ts';
 import { byteBody, MIB, patternOf } from '../support/byte-body.ts';
 import { startSupabaseDouble } from '../support/supabase-double/supabase-double.ts';
 import { failing, publicationAt, seenAt } from '../support/supabase-scene.ts';

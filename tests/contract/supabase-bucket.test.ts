@@ -8,10 +8,10 @@ import {
   type BucketSettings,
   bucketFits,
   checkBucket,
-} from '../../lib/storage/supabase-bucket.ts';
-import { Refusal, supabaseError } from '../../lib/storage/supabase-errors.ts';
-import { supabaseSession } from '../../lib/storage/supabase-session.ts';
-import { probeResumable } from '../../lib/storage/supabase-tus-probe.ts';
+} from '../../lib/storage/supabase/supabase-bucket.ts';
+import { Refusal, supabaseError } from '../../lib/storage/supabase/supabase-errors.ts';
+import { supabaseSession } from '../../lib/storage/supabase/supabase-session.ts';
+import { probeResumable } from '../../lib/storage/supabase/supabase-tus-probe.ts';
 import { type SupabaseDouble, startSupabaseDouble } from '../support/supabase-double/supabase-double.ts';
 
 const never = new AbortController().signal;

@@ -12,8 +12,8 @@ import type {
   UploadedPart,
   UploadLog,
 } from '../../lib/storage/storage.ts';
-import { supabaseDestination } from '../../lib/storage/supabase.ts';
-import type { SupabaseSettings } from '../../lib/storage/supabase-settings.ts';
+import { supabaseDestination } from '../../lib/storage/supabase/supabase.ts';
+import type { SupabaseSettings } from '../../lib/storage/supabase/supabase-settings.ts';
 import { byteBody, MIB, patternOf } from '../support/byte-body.ts';
 import { type SupabaseDouble, startSupabaseDouble } from '../support/supabase-double/supabase-double.ts';
 import { failing, seenAt, unfinishedAt } from '../support/supabase-scene.ts';

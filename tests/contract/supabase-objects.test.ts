@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import type { Objects, Receipt } from '../../lib/storage/storage.ts';
-import { supabaseObjects } from '../../lib/storage/supabase-objects.ts';
+import { supabaseObjects } from '../../lib/storage/supabase/supabase-objects.ts';
 import { patternOf } from '../support/byte-body.ts';
 import {
   type DoubleFault,

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { Secret } from '../../lib/secret.ts';
-import { supabaseS3 } from '../../lib/storage/supabase-s3.ts';
+import { supabaseS3 } from '../../lib/storage/supabase/supabase-s3.ts';
 
 /*
  * Supabase ignores the condition of a copy, so that the source may be replaced just before it is copied. Here a server

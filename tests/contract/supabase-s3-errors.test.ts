@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ToolError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { ByteStream, OpenUpload } from '../../lib/storage/storage.ts';
-import { supabaseS3 } from '../../lib/storage/supabase-s3.ts';
+import { supabaseS3 } from '../../lib/storage/supabase/supabase-s3.ts';
 
 /*
  * Every answer of an error that was recorded at the S3 endpoint of a Supabase Storage, given to this client by a server

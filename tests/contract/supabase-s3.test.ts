@@ -2,7 +2,7 @@ import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { ByteStream, ExpectedObject, OpenUpload, UploadLog } from '../../lib/storage/storage.ts';
-import { type SupabaseS3Settings, supabaseS3 } from '../../lib/storage/supabase-s3.ts';
+import { type SupabaseS3Settings, supabaseS3 } from '../../lib/storage/supabase/supabase-s3.ts';
 import { seeded } from '../support/batches.ts';
 import { byteBody, MIB, patternOf } from '../support/byte-body.ts';
 import {

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
-import { type SupabaseSession, supabaseSession } from '../../lib/storage/supabase-session.ts';
+import { type SupabaseSession, supabaseSession } from '../../lib/storage/supabase/supabase-session.ts';
 import { type RecordedAnswer, recordedAnswers } from './recorded-supabase.ts';
 import { NEVER, SENTENCES } from './supabase-sentences.ts';
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { ToolError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { Limits } from '../../lib/storage/attempt.ts';
-import { isTooLarge } from '../../lib/storage/supabase-errors.ts';
-import { type SupabaseSession, supabaseSession } from '../../lib/storage/supabase-session.ts';
+import { isTooLarge } from '../../lib/storage/supabase/supabase-errors.ts';
+import { type SupabaseSession, supabaseSession } from '../../lib/storage/supabase/supabase-session.ts';
 
 const KEY = 'head.claims.signature';
 const failed = 'Cannot write supabase://b/k';
@@ -222,7 +222,7 @@ describe('supabaseSession()', () => {
     const url = await listen((socket) => socket.write(answered('200 OK', '{"id":"b"}')));
     const lib = join(import.meta.dir, '../../lib');
     const script = `
-      const { supabaseSession } = await import('${lib}/storage/supabase-session.ts');
+      const { supabaseSession } = await import('${lib}/storage/supabase/supabase-session.ts');
       const { Secret } = await import('${lib}/secret.ts');
       const session = supabaseSession({ url: '${url}', bucket: 'b', serviceKey: new Secret('key') });
       const limits = { signal: new AbortController().signal, timeoutMs: 60_000 };

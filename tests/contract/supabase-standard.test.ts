@@ -1,8 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import type { ExpectedObject, UploadLog } from '../../lib/storage/storage.ts';
-import type { SupabaseSession } from '../../lib/storage/supabase-session.ts';
-import { putStandard, STANDARD_BYTES } from '../../lib/storage/supabase-standard.ts';
+import type { SupabaseSession } from '../../lib/storage/supabase/supabase-session.ts';
+import { putStandard, STANDARD_BYTES } from '../../lib/storage/supabase/supabase-standard.ts';
 import { patternOf } from '../support/byte-body.ts';
 import {
   type DoubleFault,

@@ -1,9 +1,9 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import type { OpenUpload, UploadLog } from '../../lib/storage/storage.ts';
-import { putResumable } from '../../lib/storage/supabase-tus.ts';
-import { probeResumable } from '../../lib/storage/supabase-tus-probe.ts';
-import { supabaseUploads } from '../../lib/storage/supabase-uploads.ts';
+import { putResumable } from '../../lib/storage/supabase/supabase-tus.ts';
+import { probeResumable } from '../../lib/storage/supabase/supabase-tus-probe.ts';
+import { supabaseUploads } from '../../lib/storage/supabase/supabase-uploads.ts';
 import { byteBody, patternOf } from '../support/byte-body.ts';
 import { type DoubleRequest, startSupabaseDouble } from '../support/supabase-double/supabase-double.ts';
 import { openUploadsOf, recordedUpload, tusPublication } from '../support/tus-scene.ts';

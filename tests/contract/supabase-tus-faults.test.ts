@@ -2,9 +2,9 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import { streamOf } from '../../lib/pipeline/stream-of.ts';
 import type { ByteStream, OpenUpload } from '../../lib/storage/storage.ts';
-import { putResumable } from '../../lib/storage/supabase-tus.ts';
-import { createResumable, patchResumable } from '../../lib/storage/supabase-tus-calls.ts';
-import { supabaseUploads } from '../../lib/storage/supabase-uploads.ts';
+import { putResumable } from '../../lib/storage/supabase/supabase-tus.ts';
+import { createResumable, patchResumable } from '../../lib/storage/supabase/supabase-tus-calls.ts';
+import { supabaseUploads } from '../../lib/storage/supabase/supabase-uploads.ts';
 import { seeded } from '../support/batches.ts';
 import { byteBody, patternOf } from '../support/byte-body.ts';
 import {

@@ -1,9 +1,9 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import type { ByteStream, OpenUpload, PutRequest } from '../../lib/storage/storage.ts';
-import { CHUNK_BYTES, putResumable } from '../../lib/storage/supabase-tus.ts';
-import { probeResumable } from '../../lib/storage/supabase-tus-probe.ts';
-import { supabaseUploads } from '../../lib/storage/supabase-uploads.ts';
+import { CHUNK_BYTES, putResumable } from '../../lib/storage/supabase/supabase-tus.ts';
+import { probeResumable } from '../../lib/storage/supabase/supabase-tus-probe.ts';
+import { supabaseUploads } from '../../lib/storage/supabase/supabase-uploads.ts';
 import { byteBody, patternOf } from '../support/byte-body.ts';
 import {
   type DoubleFault,

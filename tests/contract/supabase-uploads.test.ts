@@ -1,9 +1,9 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import type { OpenUpload } from '../../lib/storage/storage.ts';
-import { putResumable } from '../../lib/storage/supabase-tus.ts';
-import { createResumable, patchResumable } from '../../lib/storage/supabase-tus-calls.ts';
-import { supabaseUploads } from '../../lib/storage/supabase-uploads.ts';
+import { putResumable } from '../../lib/storage/supabase/supabase-tus.ts';
+import { createResumable, patchResumable } from '../../lib/storage/supabase/supabase-tus-calls.ts';
+import { supabaseUploads } from '../../lib/storage/supabase/supabase-uploads.ts';
 import { byteBody, patternOf } from '../support/byte-body.ts';
 import { startSupabaseDouble } from '../support/supabase-double/supabase-double.ts';
 import { openUploadsOf, tusPublication } from '../support/tus-scene.ts';

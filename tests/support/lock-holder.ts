@@ -2,7 +2,7 @@
  * A process that takes a lock when it is told to: says `ready`, waits for a line, then says `held`, or what the error
  * says. Holds it until its stdin ends, then gives it back.
  */
-import { takeLock } from '../../lib/storage/lock.ts';
+import { takeLock } from '../../lib/storage/disk/lock.ts';
 
 const lines = console[Symbol.asyncIterator]();
 console.log('ready');

@@ -1,21 +1,21 @@
 import { TextColumn } from '../../lib/batch.ts';
 import type { VectorSpec } from '../../lib/model.ts';
 import { DenseColumn, MultiColumn, SparseColumn, type VectorColumn } from '../../lib/vector-columns.ts';
-import { BufferPool } from '../../lib/writers/buffer-pool.ts';
-import { CODEC_IDS, type Compression } from '../../lib/writers/compress.ts';
-import { assembleParquet, type Laid } from '../../lib/writers/parquet-assemble.ts';
+import { BufferPool } from '../../lib/writers/parquet/buffer-pool.ts';
+import { CODEC_IDS, type Compression } from '../../lib/writers/parquet/compress.ts';
+import { assembleParquet, type Laid } from '../../lib/writers/parquet/parquet-assemble.ts';
 import {
   type ColumnSpec,
   encodeText,
   encodeVector,
   type TextCells,
-} from '../../lib/writers/parquet-columns.ts';
+} from '../../lib/writers/parquet/parquet-columns.ts';
 import type {
   ColumnPages,
   PageOptions,
   ParquetUnit,
   VectorEncoding,
-} from '../../lib/writers/parquet-page.ts';
+} from '../../lib/writers/parquet/parquet-page.ts';
 import type { SparseCell } from './foreign-readers.ts';
 
 /** A column of a table, cell by cell. */

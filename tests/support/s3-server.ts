@@ -14,7 +14,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { Secret } from '../../lib/secret.ts';
-import type { S3Address } from '../../lib/storage/s3-sdk.ts';
+import type { S3Address } from '../../lib/storage/s3/s3-sdk.ts';
 
 /** A real S3 service on loopback: versitygw over a fresh folder. */
 export interface S3Server {

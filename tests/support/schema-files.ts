@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CollectionShape } from '../../lib/model.ts';
 import type { FileSummary } from '../../lib/writers/format.ts';
-import { type ParquetOptions, parquetFormat } from '../../lib/writers/parquet.ts';
+import { type ParquetOptions, parquetFormat } from '../../lib/writers/parquet/parquet.ts';
 import {
   DUCKDB_MISSING,
   type ForeignColumns,

@@ -2,8 +2,8 @@ import { expect } from 'bun:test';
 import { ToolError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import { PATIENCE } from '../../lib/storage/patience.ts';
-import type { SupabasePublication } from '../../lib/storage/supabase-publication.ts';
-import { type SupabaseSession, supabaseSession } from '../../lib/storage/supabase-session.ts';
+import type { SupabasePublication } from '../../lib/storage/supabase/supabase-publication.ts';
+import { type SupabaseSession, supabaseSession } from '../../lib/storage/supabase/supabase-session.ts';
 import type { SupabaseDouble } from './supabase-double/supabase-double.ts';
 
 export interface SceneOptions {

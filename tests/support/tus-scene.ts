@@ -2,10 +2,10 @@ import type { RetryNotice, RetryPolicy } from '../../lib/retry.ts';
 import { Secret } from '../../lib/secret.ts';
 import { PATIENCE, type Patience } from '../../lib/storage/patience.ts';
 import type { ExpectedObject, OpenUpload, UploadedPart, UploadLog } from '../../lib/storage/storage.ts';
-import type { SupabasePublication } from '../../lib/storage/supabase-publication.ts';
-import { supabaseSession } from '../../lib/storage/supabase-session.ts';
-import { resumableState } from '../../lib/storage/supabase-tus-calls.ts';
-import { readTusId } from '../../lib/storage/supabase-tus-id.ts';
+import type { SupabasePublication } from '../../lib/storage/supabase/supabase-publication.ts';
+import { supabaseSession } from '../../lib/storage/supabase/supabase-session.ts';
+import { resumableState } from '../../lib/storage/supabase/supabase-tus-calls.ts';
+import { readTusId } from '../../lib/storage/supabase/supabase-tus-id.ts';
 import type { SupabaseDouble } from './supabase-double/supabase-double.ts';
 
 /** Those of the key's unfinished uploads that the store still knows. */

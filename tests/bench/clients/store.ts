@@ -7,10 +7,10 @@
 import { readBack } from '../../../lib/run/read-back.ts';
 import { Secret } from '../../../lib/secret.ts';
 import { startSha256 } from '../../../lib/sha256.ts';
-import { s3Destination } from '../../../lib/storage/s3.ts';
+import { s3Destination } from '../../../lib/storage/s3/s3.ts';
 import type { ByteStream, Destination } from '../../../lib/storage/storage.ts';
-import { supabaseDestination } from '../../../lib/storage/supabase.ts';
-import { supabaseS3 } from '../../../lib/storage/supabase-s3.ts';
+import { supabaseDestination } from '../../../lib/storage/supabase/supabase.ts';
+import { supabaseS3 } from '../../../lib/storage/supabase/supabase-s3.ts';
 
 /** How the store is reached. */
 export type StoreAddress =

@@ -22,16 +22,16 @@ async function loadedWith(entry: string, seen = new Set<string>()): Promise<Read
 test.each(['exporter-r2', 'exporter-supabase'])(
   '%s loads no SDK and no pipeline to begin with',
   async (name) => {
-    for (const entry of [`bin/${name}.ts`, `lib/cli/${name}-help.ts`]) {
+    for (const entry of [`bin/${name}.ts`, `lib/cli/flags/${name}-help.ts`]) {
       const loaded = [...(await loadedWith(entry))];
       const expected = /^(bin\/|lib\/cli\/|lib\/(errors|secret)\.ts$|node:)|^package\.json$/;
       expect(loaded.filter((each) => !expected.test(each))).toEqual([]);
-      expect(loaded).toContain('lib/cli/exporter-flags.ts');
+      expect(loaded).toContain('lib/cli/flags/exporter-flags.ts');
     }
   },
 );
 
 test('what loads an SDK is seen as such', async () => {
-  expect(await loadedWith('lib/storage/supabase-session.ts')).toContain('@supabase/supabase-js');
+  expect(await loadedWith('lib/storage/supabase/supabase-session.ts')).toContain('@supabase/supabase-js');
   expect(await loadedWith('lib/exporter.ts')).not.toContain('@supabase/supabase-js');
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { ToolError } from '../../../lib/errors.ts';
 import { exportCollection } from '../../../lib/run/export.ts';
 import type { PutRequest } from '../../../lib/storage/storage.ts';
-import { parquetFormat } from '../../../lib/writers/parquet.ts';
+import { parquetFormat } from '../../../lib/writers/parquet/parquet.ts';
 import { planOf, shapeOf } from '../../support/plans.ts';
 import { scriptedTransport } from '../../support/scripted-transport.ts';
 

@@ -4,7 +4,7 @@ import type { StrictMode } from '../../../lib/model.ts';
 import type { ExportPlan } from '../../../lib/plan.ts';
 import { prepare } from '../../../lib/run/prepare.ts';
 import type { Destination } from '../../../lib/storage/storage.ts';
-import { parquetFormat } from '../../../lib/writers/parquet.ts';
+import { parquetFormat } from '../../../lib/writers/parquet/parquet.ts';
 import { planOf, shapeOf } from '../../support/plans.ts';
 import { idsTo, runProcess } from '../../support/run-scene.ts';
 import { scriptedTransport } from '../../support/scripted-transport.ts';

@@ -3,11 +3,11 @@ import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { CollectionShape } from '../../../lib/model.ts';
-import { builtInConverter } from '../../../lib/writers/built-in-converter.ts';
-import type { Compression } from '../../../lib/writers/compress.ts';
 import type { Converter } from '../../../lib/writers/converter.ts';
 import type { ConverterOptions } from '../../../lib/writers/converter-options.ts';
-import { duckDbConverter, type FoundDuckDb, findDuckDb } from '../../../lib/writers/duckdb.ts';
+import { duckDbConverter, type FoundDuckDb, findDuckDb } from '../../../lib/writers/duckdb/duckdb.ts';
+import { builtInConverter } from '../../../lib/writers/ndjson/built-in-converter.ts';
+import type { Compression } from '../../../lib/writers/parquet/compress.ts';
 import { seeded } from '../../support/batches.ts';
 import {
   bytesOfFile,
