@@ -30,6 +30,9 @@ export const PATIENCE: Patience = {
   cancelledCleanupMs: 700,
 };
 
+/** A first contact that takes longer will not do as a store. */
+export const FIRST_CONTACT_MS = 10_000;
+
 /** The size of a request's body sets how long one attempt at it may take. */
 export function bodyTimeoutMs(bytes: number, patience: Patience): number {
   return Math.max(patience.requestMs, (bytes / patience.slowestBytesPerSecond) * 1000);

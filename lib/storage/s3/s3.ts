@@ -1,7 +1,7 @@
 import { abortReason, ToolError } from '../../errors.ts';
 import { BRISK, PATIENT, type RetryNotice, type RetryPolicy, retry } from '../../retry.ts';
 import { withLeftover } from '../leftover.ts';
-import { PATIENCE, type Patience } from '../patience.ts';
+import { FIRST_CONTACT_MS, PATIENCE, type Patience } from '../patience.ts';
 import type { Destination, PutRequest, Receipt } from '../storage.ts';
 import { putBeside } from './s3-beside.ts';
 import { s3Calls } from './s3-calls.ts';
@@ -44,9 +44,6 @@ export interface S3Settings extends S3Address {
   readonly copyLimits?: Partial<CopyLimits> | undefined;
 }
 
-/** A first contact that takes longer will not do as a store. */
-const CHECK_MS = 10_000;
-
 /**
  * A bucket of Cloudflare R2 or any S3 service. Keys are given to it whole, prefix included.
  *
@@ -72,7 +69,7 @@ export function s3Destination(settings: S3Settings): Destination {
    * with a code (HEAD requests have none), and leaves nothing.
    */
   async function check(key: string, signal: AbortSignal): Promise<void> {
-    const timeoutMs = Math.min(CHECK_MS, patience.requestMs);
+    const timeoutMs = Math.min(FIRST_CONTACT_MS, patience.requestMs);
     const limits = { signal, timeoutMs, graceMs: patience.graceMs };
     const uploadId = await retry(
       () => calls.createUpload(key, { crc32: false }, limits),

@@ -1,6 +1,6 @@
 import { ToolError } from '../../errors.ts';
 import { BRISK, retry } from '../../retry.ts';
-import { PATIENCE } from '../patience.ts';
+import { FIRST_CONTACT_MS, PATIENCE } from '../patience.ts';
 import { makeBucket, readBucket, type StoredBucket } from './supabase-bucket-calls.ts';
 import { isNoSuchBucket, isTaken, isTooLarge } from './supabase-errors.ts';
 import type { SupabaseSession } from './supabase-session.ts';
@@ -57,7 +57,7 @@ async function findOrMake(
 ): Promise<Bucket> {
   const { createBucket, dryRun, onNote, retryPolicy = BRISK, onRetry, patience } = settings;
   const { bucket: name, url } = session;
-  const limits = { signal, timeoutMs: patience?.requestMs ?? PATIENCE.requestMs };
+  const limits = { signal, timeoutMs: Math.min(FIRST_CONTACT_MS, patience?.requestMs ?? PATIENCE.requestMs) };
   const again = <T>(run: () => Promise<T>) => retry(run, signal, retryPolicy, onRetry);
   const look = async () => ({
     ...(await again(() => readBucket(session, cannotWrite(name), limits))),

@@ -1,7 +1,7 @@
 import { ToolError } from '../../errors.ts';
 import { BRISK, PATIENT, type RetryNotice, type RetryPolicy } from '../../retry.ts';
 import { contentTypeOf } from '../content-type.ts';
-import { PATIENCE, type Patience } from '../patience.ts';
+import { FIRST_CONTACT_MS, PATIENCE, type Patience } from '../patience.ts';
 import type { Destination, PutRequest, Receipt } from '../storage.ts';
 import { wholeBody } from '../whole-body.ts';
 import { putSupabaseBeside } from './supabase-beside.ts';
@@ -24,9 +24,6 @@ export interface RestSettings {
   readonly retryPolicy?: RetryPolicy | undefined;
   readonly patience?: Partial<Patience> | undefined;
 }
-
-/** A first contact that takes longer will not do as a store. */
-const CHECK_MS = 10_000;
 
 /** What is small by one request, everything else by a resumable upload. */
 export function supabaseRest(session: SupabaseSession, settings: RestSettings): SupabaseRest {
@@ -54,7 +51,7 @@ export function supabaseRest(session: SupabaseSession, settings: RestSettings): 
 
   async function probe(key: string, bytes: number, signal: AbortSignal): Promise<void> {
     const to = publicationOf(key, signal, BRISK);
-    const timeoutMs = Math.min(CHECK_MS, patience.requestMs);
+    const timeoutMs = Math.min(FIRST_CONTACT_MS, patience.requestMs);
     const brisk = { ...to, limits: { ...to.limits, timeoutMs }, decisive: { ...to.decisive, timeoutMs } };
     await probeResumable(brisk, bytes, contentTypeOf(key));
   }
