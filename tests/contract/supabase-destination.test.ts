@@ -172,21 +172,26 @@ for (const [kind, double] of Object.entries(doubles)) {
 
       test('put() goes on with what another process left, where it stands', async () => {
         const length = 20_000_000;
+        const stop = new AbortController();
         let begun: Omit<OpenUpload, 'parts'> | undefined;
         const parts: UploadedPart[] = [];
         const log: UploadLog = {
           begun: async (upload) => {
             begun = upload;
           },
-          confirmed: (part) => void parts.push(part),
+          // Stopped when its first part is there, while the others stand still.
+          confirmed(part) {
+            parts.push(part);
+            stop.abort(new ToolError('cancelled', 'enough'));
+          },
           publishing: async () => {},
         };
         double.fault = ({ method, path, headers }) => {
-          const isSecond =
-            (method === 'PATCH' && headers.get('upload-offset') !== '0') || /partNumber=2/.test(path);
-          return isSecond ? { kind: 'status', status: 503 } : undefined;
+          const isLater =
+            (method === 'PATCH' && headers.get('upload-offset') !== '0') || /partNumber=[2-9]/.test(path);
+          return isLater ? { kind: 'hang' } : undefined;
         };
-        await failing(put(length, { log }));
+        await failing(put(length, { log, signal: stop.signal }));
         double.fault = undefined;
         parts.sort((a, b) => a.number - b.number);
         const uploads = destination().uploads as OpenUploads;
