@@ -447,6 +447,7 @@ describe('the manifest beside a file', () => {
         schema: 'keyed',
         strategy: 'parquet-med',
         rowGroupSize: 10_000,
+        splitSize: null,
         compression: 'none',
         vectorEncoding: 'plain',
         keyField: 'key',

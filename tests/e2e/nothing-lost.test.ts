@@ -279,6 +279,7 @@ function wantedManifest(one: RecordedExport, source: Source, path: string) {
       schema,
       strategy: 'parquet-med',
       rowGroupSize: 10_000,
+      splitSize: null,
       compression: 'none',
       vectorEncoding: 'plain',
       keyField: schema === 'keyed' ? 'key' : null,
