@@ -1,6 +1,8 @@
 import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Limits } from '../attempt.ts';
 import { contentTypeOf } from '../content-type.ts';
+import { unquoted } from '../etag.ts';
+import { UPLOAD_MARK } from '../upload-mark.ts';
 import { failureOf } from './s3-errors.ts';
 import type { S3Session } from './s3-sdk.ts';
 
@@ -19,9 +21,6 @@ export interface StoredObject {
   /** What the upload that made it was marked with; undefined where it was not. */
   readonly mark: string | undefined;
 }
-
-/** The user metadata in which a mark is kept: x-amz-meta-… */
-const MARK = 'upload-mark';
 
 /** What the store is to check a body against, in base64; one of the two or both. */
 export interface BodyCheck {
@@ -55,7 +54,7 @@ export function s3Calls(session: S3Session, failed: (key: string) => string): S3
             bytes: answer.ContentLength ?? 0,
             etag: unquoted(answer.ETag),
             plainTag: isPlain(answer),
-            mark: answer.Metadata?.[MARK],
+            mark: answer.Metadata?.[UPLOAD_MARK],
           };
         } catch (error) {
           if (failureOf(error).status === 404) return undefined;
@@ -91,7 +90,7 @@ export function conditionFields(condition: Condition): { IfNoneMatch?: string; I
 
 /** What the store is to keep with an object, by which it is known again. */
 export function markFields(mark: string | undefined): { Metadata?: Record<string, string> } {
-  return mark === undefined ? {} : { Metadata: { [MARK]: mark } };
+  return mark === undefined ? {} : { Metadata: { [UPLOAD_MARK]: mark } };
 }
 
 /** Entity tags of objects encrypted with KMS or customer keys look like an MD5 but are none. */
@@ -101,8 +100,4 @@ export function isPlain(answer: {
 }): boolean {
   const { ServerSideEncryption: sse, SSECustomerAlgorithm: own } = answer;
   return own === undefined && (sse === undefined || sse === 'AES256');
-}
-
-export function unquoted(etag: string | undefined): string {
-  return (etag ?? '').replace(/^W\//, '').replaceAll('"', '');
 }

@@ -2,8 +2,9 @@ import { messageOf, ToolError } from '../../errors.ts';
 import { retry } from '../../retry.ts';
 import { withLeftover } from '../leftover.ts';
 import { cleanUp } from '../patience.ts';
+import { SETTLING } from '../publication.ts';
 import type { StoredObject } from './s3-calls.ts';
-import { type Publication, SETTLING } from './s3-publish.ts';
+import type { Publication } from './s3-publish.ts';
 
 /** Bytes that are read back at a time. */
 const READ_BYTES = 1024 * 1024;

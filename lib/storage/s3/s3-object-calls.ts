@@ -4,11 +4,11 @@ import {
   type GetObjectCommandOutput,
   ListObjectsV2Command,
 } from '@aws-sdk/client-s3';
-import { messageOf, ToolError } from '../../errors.ts';
-import { freeNow } from '../../free-now.ts';
+import { ToolError } from '../../errors.ts';
 import type { Limits } from '../attempt.ts';
+import { unquoted } from '../etag.ts';
+import { fillRange, wrongLength } from '../fill-range.ts';
 import type { ObjectInfo } from '../storage.ts';
-import { unquoted } from './s3-calls.ts';
 import { failureOf } from './s3-errors.ts';
 import type { S3Session } from './s3-sdk.ts';
 
@@ -91,7 +91,7 @@ export function objectCalls(session: S3Session, locate: (key: string) => string)
         });
         try {
           checkAnswer(answer, etag, range, failed);
-          await fill(into, answer, failed, abortSignal);
+          await fillRange(into, bodyOf(answer), failed, () => abortSignal.aborted);
         } catch (error) {
           await endBody(answer);
           throw error;
@@ -144,35 +144,6 @@ function checkAnswer(answer: GetObjectCommandOutput, etag: string, range: ByteRa
   if (answer.ContentLength !== undefined && answer.ContentLength !== length) {
     throw wrongLength(failed, answer.ContentLength, length);
   }
-}
-
-async function fill(
-  into: Uint8Array,
-  answer: GetObjectCommandOutput,
-  failed: string,
-  abortSignal: AbortSignal,
-): Promise<void> {
-  let filled = 0;
-  try {
-    for await (const chunk of bodyOf(answer)) {
-      // Another attempt may be filling the same bytes by now.
-      if (abortSignal.aborted) return;
-      if (filled + chunk.length > into.length) throw wrongLength(failed, filled + chunk.length, into.length);
-      into.set(chunk, filled);
-      filled += chunk.length;
-      freeNow(chunk);
-    }
-  } catch (error) {
-    if (error instanceof ToolError) throw error;
-    const text = `the connection broke after ${filled} of ${into.length} bytes (${messageOf(error)}).`;
-    throw new ToolError('store', `${failed}: ${text}`, { cause: error, remedy: 'again' });
-  }
-  if (filled !== into.length) throw wrongLength(failed, filled, into.length);
-}
-
-function wrongLength(failed: string, found: number, wanted: number): ToolError {
-  const text = `${failed}: ${found} bytes came where ${wanted} were asked for.`;
-  return new ToolError('store', text, { remedy: 'again' });
 }
 
 function bodyOf(answer: GetObjectCommandOutput): ReadableStream<Uint8Array> {

@@ -1,24 +1,15 @@
 import { messageOf, ToolError } from '../../errors.ts';
-import { type RetryNotice, type RetryPolicy, retry } from '../../retry.ts';
-import type { Limits } from '../attempt.ts';
-import { cleanUp, type Patience } from '../patience.ts';
+import { retry } from '../../retry.ts';
+import { cleanUp } from '../patience.ts';
+import { SETTLING, type StorePublication } from '../publication.ts';
 import type { ExpectedObject } from '../storage.ts';
 import type { Condition, S3Calls, StoredObject } from './s3-calls.ts';
 import { failureOf, isConflict, refusesHeader } from './s3-errors.ts';
 import type { ObjectCalls } from './s3-object-calls.ts';
 import type { UploadCalls } from './s3-upload-calls.ts';
 
-export interface Publication {
+export interface Publication extends StorePublication {
   readonly calls: S3Calls & UploadCalls;
-  readonly key: string;
-  readonly location: string;
-  readonly policy: RetryPolicy;
-  readonly onRetry: (notice: RetryNotice) => void;
-  /** For requests that the run's signal may cut at any time. */
-  readonly limits: Limits;
-  /** For requests after which the store has something it had not: they outlive the signal for a while. */
-  readonly decisive: Limits;
-  readonly patience: Patience;
   /**
    * The store compares nothing with what it is sent and knows no conditions: whoever writes compares, and what it
    * makes carries a mark, by which it is known again.
@@ -27,9 +18,6 @@ export interface Publication {
   /** To compare and remove what was written there. */
   readonly objects: Pick<ObjectCalls, 'read' | 'remove'>;
 }
-
-/** How often a HeadObject right after the write may answer "nothing there" (stores that settle late). */
-export const SETTLING: RetryPolicy = { attempts: 5, baseMs: 200, capMs: 2_000 };
 
 /**
  * The condition under which a later publication replaces exactly what is there now. Credentials that may not

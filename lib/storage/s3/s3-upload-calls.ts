@@ -8,15 +8,9 @@ import {
 import { ToolError } from '../../errors.ts';
 import type { Limits } from '../attempt.ts';
 import { contentTypeOf } from '../content-type.ts';
+import { unquoted } from '../etag.ts';
 import type { UploadedPart } from '../storage.ts';
-import {
-  type BodyCheck,
-  type Condition,
-  conditionFields,
-  isPlain,
-  markFields,
-  unquoted,
-} from './s3-calls.ts';
+import { type BodyCheck, type Condition, conditionFields, isPlain, markFields } from './s3-calls.ts';
 import { failureOf, isNoUpload } from './s3-errors.ts';
 import type { S3Session } from './s3-sdk.ts';
 

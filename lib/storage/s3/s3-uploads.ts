@@ -1,7 +1,7 @@
 import { ToolError } from '../../errors.ts';
 import { retry } from '../../retry.ts';
+import { unquoted } from '../etag.ts';
 import type { OpenUpload, OpenUploads, UploadedPart } from '../storage.ts';
-import { unquoted } from './s3-calls.ts';
 import { failureOf, isNoUpload } from './s3-errors.ts';
 import { isExpected, type Publication } from './s3-publish.ts';
 import { removeUpload } from './s3-remove.ts';

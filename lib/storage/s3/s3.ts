@@ -1,7 +1,8 @@
 import { abortReason, ToolError } from '../../errors.ts';
-import { BRISK, PATIENT, type RetryNotice, type RetryPolicy, retry } from '../../retry.ts';
+import { BRISK, type RetryNotice, type RetryPolicy, retry } from '../../retry.ts';
 import { withLeftover } from '../leftover.ts';
 import { FIRST_CONTACT_MS, PATIENCE, type Patience } from '../patience.ts';
+import { publicationTo } from '../publication.ts';
 import type { Destination, PutRequest, Receipt } from '../storage.ts';
 import { putBeside } from './s3-beside.ts';
 import { s3Calls } from './s3-calls.ts';
@@ -82,19 +83,7 @@ export function s3Destination(settings: S3Settings): Destination {
   }
 
   function publicationOf(key: string, signal: AbortSignal): Publication {
-    const limits = { signal, timeoutMs: patience.requestMs };
-    return {
-      calls,
-      key,
-      location: locate(key),
-      policy: settings.retryPolicy ?? PATIENT,
-      onRetry: settings.onRetry ?? (() => {}),
-      limits,
-      decisive: { ...limits, graceMs: patience.graceMs },
-      patience,
-      unverified,
-      objects,
-    };
+    return { ...publicationTo(key, locate(key), signal, settings), calls, unverified, objects };
   }
 
   async function put(request: PutRequest): Promise<Receipt> {

@@ -1,5 +1,7 @@
 import { ToolError } from '../../errors.ts';
 import type { Limits } from '../attempt.ts';
+import { unquoted } from '../etag.ts';
+import { UPLOAD_MARK } from '../upload-mark.ts';
 import { isNoSuchObject } from './supabase-errors.ts';
 import type { SupabaseSession } from './supabase-session.ts';
 
@@ -15,12 +17,9 @@ export interface SupabaseObject {
   readonly mark: string | undefined;
 }
 
-/** Name of the mark among what users may have the store keep with an object. */
-const MARK = 'upload-mark';
-
 /** As supabase-js's upload takes it. */
 export function markMetadata(mark: string): Readonly<Record<string, string>> {
-  return { [MARK]: mark };
+  return { [UPLOAD_MARK]: mark };
 }
 
 /**
@@ -43,7 +42,7 @@ export async function objectInfo(
       }
       return {
         bytes: size,
-        etag: etag.replace(/^W\//, '').replaceAll('"', ''),
+        etag: unquoted(etag),
         version: typeof version === 'string' ? version : '',
         modified: new Date(last_modified),
         mark: markIn(metadata),
@@ -56,7 +55,7 @@ export async function objectInfo(
 }
 
 function markIn(metadata: unknown): string | undefined {
-  const mark = (metadata as Readonly<Record<string, unknown>> | null | undefined)?.[MARK];
+  const mark = (metadata as Readonly<Record<string, unknown>> | null | undefined)?.[UPLOAD_MARK];
   return typeof mark === 'string' ? mark : undefined;
 }
 

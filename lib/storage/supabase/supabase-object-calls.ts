@@ -1,6 +1,7 @@
-import { messageOf, ToolError } from '../../errors.ts';
-import { freeNow } from '../../free-now.ts';
+import { ToolError } from '../../errors.ts';
 import type { Limits } from '../attempt.ts';
+import { unquoted } from '../etag.ts';
+import { fillRange } from '../fill-range.ts';
 import type { ObjectInfo } from '../storage.ts';
 import { isNoSuchObject, refusalIn } from './supabase-errors.ts';
 import { objectInfo, pathOf, type SupabaseObject } from './supabase-info.ts';
@@ -135,7 +136,7 @@ async function readRange(
       if (otherObject) throw await notIt(answer, failed);
       const wrong = wrongRange(answer, range, `${range.replace('=', ' ')}/${object.bytes}`, failed);
       if (wrong !== undefined) throw await letGo(answer, wrong);
-      await fill(into, answer, failed, () => over);
+      await fillRange(into, answer.body ?? new Blob([]).stream(), failed, () => over);
     });
   } catch (error) {
     // Neither is sure before the store was asked: a cache may have answered, and a range behind the end is a 416
@@ -168,37 +169,4 @@ function wrongRange(answer: Response, asked: string, wanted: string, failed: str
 async function letGo<E>(answer: Response, error: E): Promise<E> {
   await answer.body?.cancel().catch(() => {});
   return error;
-}
-
-async function fill(
-  into: Uint8Array<ArrayBuffer>,
-  answer: Response,
-  failed: string,
-  isOver: () => boolean,
-): Promise<void> {
-  let filled = 0;
-  try {
-    for await (const chunk of answer.body ?? []) {
-      // Another attempt may be filling the same bytes by now.
-      if (isOver()) return;
-      if (filled + chunk.length > into.length) throw wrongLength(failed, filled + chunk.length, into.length);
-      into.set(chunk, filled);
-      filled += chunk.length;
-      freeNow(chunk);
-    }
-  } catch (error) {
-    if (error instanceof ToolError) throw error;
-    const text = `the connection broke after ${filled} of ${into.length} bytes (${messageOf(error)}).`;
-    throw new ToolError('store', `${failed}: ${text}`, { cause: error, remedy: 'again' });
-  }
-  if (filled !== into.length) throw wrongLength(failed, filled, into.length);
-}
-
-function wrongLength(failed: string, found: number, wanted: number): ToolError {
-  const text = `${failed}: ${found} bytes came where ${wanted} were asked for.`;
-  return new ToolError('store', text, { remedy: 'again' });
-}
-
-function unquoted(etag: string | null): string {
-  return (etag ?? '').replace(/^W\//, '').replaceAll('"', '');
 }

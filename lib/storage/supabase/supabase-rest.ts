@@ -1,7 +1,8 @@
 import { ToolError } from '../../errors.ts';
-import { BRISK, PATIENT, type RetryNotice, type RetryPolicy } from '../../retry.ts';
+import { BRISK, PATIENT, type RetryPolicy } from '../../retry.ts';
 import { contentTypeOf } from '../content-type.ts';
-import { FIRST_CONTACT_MS, PATIENCE, type Patience } from '../patience.ts';
+import { FIRST_CONTACT_MS, PATIENCE } from '../patience.ts';
+import { type PublicationSettings, publicationTo } from '../publication.ts';
 import type { Destination, PutRequest, Receipt } from '../storage.ts';
 import { wholeBody } from '../whole-body.ts';
 import { putSupabaseBeside } from './supabase-beside.ts';
@@ -18,35 +19,17 @@ export interface SupabaseRest extends Destination {
   probe(key: string, bytes: number, signal: AbortSignal): Promise<void>;
 }
 
-export interface RestSettings {
-  readonly onRetry?: ((notice: RetryNotice) => void) | undefined;
-  /** For every request. Default PATIENT, and BRISK for the first contact. */
-  readonly retryPolicy?: RetryPolicy | undefined;
-  readonly patience?: Partial<Patience> | undefined;
-}
-
 /** What is small by one request, everything else by a resumable upload. */
-export function supabaseRest(session: SupabaseSession, settings: RestSettings): SupabaseRest {
+export function supabaseRest(session: SupabaseSession, settings: PublicationSettings): SupabaseRest {
   const { locate } = session;
   const patience = { ...PATIENCE, ...settings.patience };
-  const onRetry = settings.onRetry ?? (() => {});
 
   function publicationOf(
     key: string,
     signal: AbortSignal,
     policy: RetryPolicy = PATIENT,
   ): SupabasePublication {
-    const limits = { signal, timeoutMs: patience.requestMs };
-    return {
-      session,
-      key,
-      location: locate(key),
-      policy: settings.retryPolicy ?? policy,
-      onRetry,
-      limits,
-      decisive: { ...limits, graceMs: patience.graceMs },
-      patience,
-    };
+    return { ...publicationTo(key, locate(key), signal, settings, policy), session };
   }
 
   async function probe(key: string, bytes: number, signal: AbortSignal): Promise<void> {

@@ -1,8 +1,9 @@
 import { messageOf, ToolError } from '../../errors.ts';
-import { type RetryPolicy, retry } from '../../retry.ts';
+import { retry } from '../../retry.ts';
 import type { Limits } from '../attempt.ts';
 import { contentTypeOf } from '../content-type.ts';
 import { bodyTimeoutMs, cleanUp } from '../patience.ts';
+import { SETTLING } from '../publication.ts';
 import type { ExpectedObject, UploadLog } from '../storage.ts';
 import { refusalIn } from './supabase-errors.ts';
 import { markMetadata, objectInfo } from './supabase-info.ts';
@@ -17,9 +18,6 @@ export interface PutStandard {
   /** Without quotes. */
   readonly etag: string;
 }
-
-/** How often a look after a failure may find nothing; all in the time of one step of cleaning up. */
-const SETTLING: RetryPolicy = { attempts: 5, baseMs: 200, capMs: 2_000 };
 
 const NOBODYS = 'Another writer may have replaced it; export again.';
 
